@@ -121,14 +121,9 @@ type DeleteReply struct {
 	Retained []cairn.ShardID // under retention, still here
 }
 
-// Entry is one line of a List.
-type Entry struct {
-	Shard   cairn.ShardID
-	Kind    cairn.ShardKind
-	Size    int64 // of the whole record, bytes
-	Created int64 // Unix seconds, from the header
-	Record  cairn.Digest
-}
+// Entry is one line of a List. It is a root type so that the gateway can name
+// it without knowing this package.
+type Entry = cairn.Entry
 
 // ListReply is one page.
 type ListReply struct {
