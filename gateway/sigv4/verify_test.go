@@ -1,0 +1,470 @@
+package sigv4
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cairn-store/cairn"
+)
+
+// request returns an unsigned PUT with a bit of everything that gets signed.
+func request() *http.Request {
+	r := httptest.NewRequest(http.MethodPut, "http://s3.example:9000/bucket/a%20key%2B/%E2%82%AC?partNumber=1&uploadId=x%2Fy", nil)
+	r.Header.Set("Content-Type", "text/plain")
+	r.Header.Add("X-Amz-Meta-Two", "  a   b ")
+	r.Header.Add("X-Amz-Meta-Two", "c")
+	r.Header.Set("Range", "bytes=0-9")
+	return r
+}
+
+func signed(t testing.TB) *http.Request {
+	t.Helper()
+	r := request()
+	if _, err := exampleSigner.Sign(r, emptySHA256, exampleTime); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// presigned returns the request a browser makes of a presigned URL.
+func presigned(t testing.TB, expires time.Duration) *http.Request {
+	t.Helper()
+	r := request()
+	r.Header.Del("Range")
+	u, err := exampleSigner.Presign(r, expires, exampleTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := httptest.NewRequest(r.Method, u, nil)
+	p.Header = r.Header.Clone()
+	return p
+}
+
+func setQuery(r *http.Request, name, value string) {
+	q := r.URL.Query()
+	q.Set(name, value)
+	r.URL.RawQuery = q.Encode()
+}
+
+func inAuthorization(old, new string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, new, 1))
+	}
+}
+
+type tampering struct {
+	name   string
+	change func(*http.Request)
+	want   string
+}
+
+// tampered are changes that spoil a signature wherever it stands.
+var tampered = []tampering{
+	{"method", func(r *http.Request) { r.Method = http.MethodDelete }, CodeSignatureDoesNotMatch},
+	{"path", func(r *http.Request) { r.URL.Path += "x" }, CodeSignatureDoesNotMatch},
+	{"dot segment", func(r *http.Request) { r.URL.Path = "/bucket/./" + r.URL.Path[8:]; r.URL.RawPath = "" }, CodeSignatureDoesNotMatch},
+	{"double slash", func(r *http.Request) { r.URL.Path = "/" + r.URL.Path; r.URL.RawPath = "" }, CodeSignatureDoesNotMatch},
+	{"query value", func(r *http.Request) { setQuery(r, "partNumber", "2") }, CodeSignatureDoesNotMatch},
+	{"query added", func(r *http.Request) { r.URL.RawQuery += "&versionId=1" }, CodeSignatureDoesNotMatch},
+	{"query flag added", func(r *http.Request) { r.URL.RawQuery += "&acl" }, CodeSignatureDoesNotMatch},
+	{"query repeated", func(r *http.Request) { r.URL.RawQuery += "&partNumber=1" }, CodeSignatureDoesNotMatch},
+	{"query escape", func(r *http.Request) { r.URL.RawQuery += "&a=%zz" }, CodeInvalidURI},
+	{"host", func(r *http.Request) { r.Host = "s3.example" }, CodeSignatureDoesNotMatch},
+	{"signed header", func(r *http.Request) { r.Header.Set("Content-Type", "text/html") }, CodeSignatureDoesNotMatch},
+	{"signed header gone", func(r *http.Request) { r.Header.Del("Content-Type") }, CodeSignatureDoesNotMatch},
+	{"signed header twice", func(r *http.Request) { r.Header.Add("Content-Type", "text/html") }, CodeSignatureDoesNotMatch},
+	{"values swapped", func(r *http.Request) { slices.Reverse(r.Header["X-Amz-Meta-Two"]) }, CodeSignatureDoesNotMatch},
+	{"unsigned x-amz", func(r *http.Request) { r.Header.Set("X-Amz-Acl", "public-read") }, CodeAccessDenied},
+	{"unsigned x-amz, odd case", func(r *http.Request) { r.Header["x-aMZ-acl"] = []string{"public-read"} }, CodeAccessDenied},
+	{"session token", func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "t") }, CodeAccessDenied},
+}
+
+func TestTamperedHeaderSignatureIsRefused(t *testing.T) {
+	sig := func(r *http.Request) string {
+		_, s, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
+		return s
+	}
+	cases := append(slices.Clone(tampered), []tampering{
+		{"payload hash", func(r *http.Request) { r.Header.Set(contentSHA256, strings.Repeat("0", 64)) }, CodeSignatureDoesNotMatch},
+		{"payload mode", func(r *http.Request) { r.Header.Set(contentSHA256, unsignedPayload) }, CodeSignatureDoesNotMatch},
+		{"payload rubbish", func(r *http.Request) { r.Header.Set(contentSHA256, "abc") }, CodeInvalidArgument},
+		{"payload ecdsa", func(r *http.Request) { r.Header.Set(contentSHA256, "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD") }, CodeNotImplemented},
+		{"payload missing", func(r *http.Request) { r.Header.Del(contentSHA256) }, CodeInvalidRequest},
+		{"payload in query too", func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD" }, CodeInvalidArgument},
+		{"date", func(r *http.Request) { r.Header.Set("X-Amz-Date", "20130524T000001Z") }, CodeSignatureDoesNotMatch},
+		{"date fraction", func(r *http.Request) { r.Header.Set("X-Amz-Date", "20130524T000000.0Z") }, CodeAccessDenied},
+		{"date twice", func(r *http.Request) { r.Header.Add("X-Amz-Date", "20130524T000000Z") }, CodeAccessDenied},
+		{"date of another day", func(r *http.Request) { r.Header.Set("X-Amz-Date", "20130523T235959Z") }, CodeAuthorizationMalformed},
+		{"date missing", func(r *http.Request) { r.Header.Del("X-Amz-Date") }, CodeAccessDenied},
+		{"date too old", func(r *http.Request) { r.Header.Set("X-Amz-Date", "20130524T003000Z") }, CodeRequestTimeTooSkewed},
+		{"signature", func(r *http.Request) { inAuthorization(sig(r), strings.Repeat("0", 64))(r) }, CodeSignatureDoesNotMatch},
+		{"signature upper case", func(r *http.Request) { inAuthorization(sig(r), strings.ToUpper(sig(r)))(r) }, CodeSignatureDoesNotMatch},
+		{"signature cut", func(r *http.Request) { inAuthorization(sig(r), sig(r)[:63])(r) }, CodeSignatureDoesNotMatch},
+		{"signature empty", func(r *http.Request) { inAuthorization(sig(r), "")(r) }, CodeAuthorizationMalformed},
+		{"two signatures", func(r *http.Request) { inAuthorization("Signature=", "Signature=00,Signature=")(r) }, CodeAuthorizationMalformed},
+		{"unknown component", inAuthorization("Signature=", "Extra=1, Signature="), CodeAuthorizationMalformed},
+		{"no credential", inAuthorization("Credential=", "Credentia="), CodeAuthorizationMalformed},
+		{"short credential", inAuthorization(exampleKey+"/20130524/us-east-1/s3/", ""), CodeAuthorizationMalformed},
+		{"empty access key", inAuthorization(exampleKey, ""), CodeAuthorizationMalformed},
+		{"long access key", inAuthorization(exampleKey, strings.Repeat("A", 200)), CodeAuthorizationMalformed},
+		{"unknown access key", inAuthorization(exampleKey, "AKIAIOSFODNN7EXAMPLF"), CodeInvalidAccessKeyID},
+		{"access key with slash", inAuthorization(exampleKey, "x/"+exampleKey), CodeInvalidAccessKeyID},
+		{"region", inAuthorization("us-east-1", "eu-west-1"), CodeAuthorizationMalformed},
+		{"service", inAuthorization("/s3/", "/ec2/"), CodeAuthorizationMalformed},
+		{"terminator", inAuthorization("aws4_request", "aws5_request"), CodeAuthorizationMalformed},
+		{"scope date", inAuthorization("/20130524/", "/20130525/"), CodeAuthorizationMalformed},
+		{"scope date form", inAuthorization("/20130524/", "/2013-524/"), CodeAuthorizationMalformed},
+		{"host unsigned", inAuthorization("host;", ""), CodeAccessDenied},
+		{"x-amz unsigned", inAuthorization("x-amz-meta-two", "x-amz-meta-one"), CodeAccessDenied},
+		{"content-type unsigned", inAuthorization("content-type;", ""), CodeSignatureDoesNotMatch},
+		{"signed twice", inAuthorization("host;", "host;host;"), CodeAuthorizationMalformed},
+		{"empty name", inAuthorization("host;", "host;;"), CodeAuthorizationMalformed},
+		{"presigned as well", func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Signature=00" }, CodeInvalidArgument},
+		{"presigned credential as well", func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Credential=a" }, CodeInvalidArgument},
+		{"v2 as well", func(r *http.Request) { r.URL.RawQuery += "&AWSAccessKeyId=a&Signature=b" }, CodeInvalidArgument},
+		{"two headers", func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }, CodeInvalidArgument},
+		{"empty header", func(r *http.Request) { r.Header.Set("Authorization", "") }, CodeInvalidArgument},
+		{"basic", func(r *http.Request) { r.Header.Set("Authorization", "Basic c2VjcmV0") }, CodeInvalidArgument},
+		{"v2", func(r *http.Request) { r.Header.Set("Authorization", "AWS key:sig") }, CodeInvalidRequest},
+		{"v4a", inAuthorization(algorithm, "AWS4-ECDSA-P256-SHA256"), CodeNotImplemented},
+	}...)
+	v := newVerifier(t, exampleTime)
+	if _, err := v.Verify(signed(t)); err != nil {
+		t.Fatalf("untouched: Verify = %v", err)
+	}
+	for _, c := range cases {
+		r := signed(t)
+		c.change(r)
+		if a, err := v.Verify(r); code(err) != c.want {
+			t.Errorf("%s: Verify = %+v, %v, want %s", c.name, a, err, c.want)
+		}
+	}
+}
+
+func TestTamperedPresignedURLIsRefused(t *testing.T) {
+	set := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { setQuery(r, name, value) }
+	}
+	cases := append(slices.Clone(tampered), []tampering{
+		{"signature", set("X-Amz-Signature", strings.Repeat("0", 64)), CodeSignatureDoesNotMatch},
+		{"signature empty", set("X-Amz-Signature", ""), CodeAuthorizationQuery},
+		{"expires longer", set("X-Amz-Expires", "601"), CodeSignatureDoesNotMatch},
+		{"expires zero", set("X-Amz-Expires", "0"), CodeAuthorizationQuery},
+		{"expires negative", set("X-Amz-Expires", "-5"), CodeAuthorizationQuery},
+		{"expires too long", set("X-Amz-Expires", "604801"), CodeAuthorizationQuery},
+		{"expires huge", set("X-Amz-Expires", "99999999999999999999"), CodeAuthorizationQuery},
+		{"expires rubbish", set("X-Amz-Expires", "1h"), CodeAuthorizationQuery},
+		{"algorithm", set("X-Amz-Algorithm", "AWS4-HMAC-SHA1"), CodeAuthorizationQuery},
+		{"v4a", set("X-Amz-Algorithm", "AWS4-ECDSA-P256-SHA256"), CodeNotImplemented},
+		{"credential", set("X-Amz-Credential", exampleKey), CodeAuthorizationQuery},
+		{"unknown key", set("X-Amz-Credential", "A/20130524/us-east-1/s3/aws4_request"), CodeInvalidAccessKeyID},
+		{"region", set("X-Amz-Credential", exampleKey+"/20130524/eu-west-1/s3/aws4_request"), CodeAuthorizationQuery},
+		{"date", set("X-Amz-Date", "20130524T000100Z"), CodeSignatureDoesNotMatch},
+		{"date of another day", set("X-Amz-Date", "20130523T235900Z"), CodeAuthorizationQuery},
+		{"date form", set("X-Amz-Date", "Fri, 24 May 2013 00:00:00 GMT"), CodeAuthorizationQuery},
+		{"date ahead", set("X-Amz-Date", "20130524T003000Z"), CodeAccessDenied},
+		{"date gone", func(r *http.Request) {
+			q := r.URL.Query()
+			q.Del("X-Amz-Date")
+			r.URL.RawQuery = q.Encode()
+		}, CodeAuthorizationQuery},
+		{"expires twice", func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Expires=600" }, CodeAuthorizationQuery},
+		{"signed headers", set("X-Amz-SignedHeaders", "host"), CodeAccessDenied},
+		{"signed headers without host", set("X-Amz-SignedHeaders", "content-type;x-amz-meta-two"), CodeAccessDenied},
+		{"signed headers empty name", set("X-Amz-SignedHeaders", "host;"), CodeAuthorizationQuery},
+		{"payload added", func(r *http.Request) { r.URL.RawQuery += "&X-Amz-Content-Sha256=" + emptySHA256 }, CodeSignatureDoesNotMatch},
+		{"payload header added", func(r *http.Request) { r.Header.Set(contentSHA256, emptySHA256) }, CodeAccessDenied},
+		{"header as well", func(r *http.Request) { r.Header.Set("Authorization", signed(t).Header.Get("Authorization")) }, CodeInvalidArgument},
+		{"empty header as well", func(r *http.Request) { r.Header.Set("Authorization", "") }, CodeInvalidArgument},
+		{"v2 as well", func(r *http.Request) { r.URL.RawQuery += "&Signature=b" }, CodeInvalidArgument},
+	}...)
+	v := newVerifier(t, exampleTime)
+	if a, err := v.Verify(presigned(t, 10*time.Minute)); err != nil || !a.Presigned || a.Payload != PayloadUnsigned {
+		t.Fatalf("untouched: Verify = %+v, %v", a, err)
+	}
+	for _, c := range cases {
+		r := presigned(t, 10*time.Minute)
+		c.change(r)
+		if a, err := v.Verify(r); code(err) != c.want {
+			t.Errorf("%s: Verify = %+v, %v, want %s", c.name, a, err, c.want)
+		}
+	}
+}
+
+func TestClockDecides(t *testing.T) {
+	for _, c := range []struct {
+		ahead             time.Duration // of our clock before the client's
+		header, presigned string        // codes; the URL lives for an hour
+	}{
+		{0, "", ""},
+		{15 * time.Minute, "", ""},
+		{15*time.Minute + time.Second, CodeRequestTimeTooSkewed, ""},
+		{-15 * time.Minute, "", ""},
+		{-15*time.Minute - time.Second, CodeRequestTimeTooSkewed, CodeAccessDenied},
+		{time.Hour, CodeRequestTimeTooSkewed, ""},
+		{time.Hour + time.Second, CodeRequestTimeTooSkewed, CodeAccessDenied},
+	} {
+		v := newVerifier(t, exampleTime.Add(c.ahead))
+		if _, err := v.Verify(signed(t)); code(err) != c.header {
+			t.Errorf("clock %v ahead, header: Verify = %v, want %q", c.ahead, err, c.header)
+		}
+		_, err := v.Verify(presigned(t, time.Hour))
+		if code(err) != c.presigned {
+			t.Errorf("clock %v ahead, presigned: Verify = %v, want %q", c.ahead, err, c.presigned)
+		}
+		if c.ahead > time.Hour && !strings.Contains(err.Error(), "Request has expired") {
+			t.Errorf("clock %v ahead: Verify = %v, want it to say that the request has expired", c.ahead, err)
+		}
+	}
+}
+
+func TestDateHeaderServesWithoutAmzDate(t *testing.T) {
+	for _, date := range []string{"Fri, 24 May 2013 00:00:00 GMT", "20130524T000000Z"} {
+		r := signed(t)
+		r.Header.Del("X-Amz-Date")
+		r.Header.Set("Date", date)
+		c := exampleSigner.claim(r, exampleTime)
+		sig := exampleSigner.signature(c, r, mustQuery(t, r.URL.RawQuery), emptySHA256)
+		r.Header.Set("Authorization", algorithm+" Credential="+exampleKey+"/"+c.scope.String()+
+			",SignedHeaders="+strings.Join(c.signed, ";")+",Signature="+sig)
+		if _, err := newVerifier(t, exampleTime).Verify(r); err != nil {
+			t.Errorf("Date %q: Verify = %v", date, err)
+		}
+	}
+}
+
+func mustQuery(t testing.TB, raw string) []param {
+	t.Helper()
+	params, err := parseQuery(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return params
+}
+
+func TestUnsignedRequestIsAnonymous(t *testing.T) {
+	v := newVerifier(t, exampleTime)
+	for stated, want := range map[string]string{
+		"": "", unsignedPayload: "", emptySHA256: "",
+		"STREAMING-AWS4-HMAC-SHA256-PAYLOAD":         CodeInvalidRequest,
+		"STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER": CodeInvalidRequest,
+		"STREAMING-UNSIGNED-PAYLOAD-TRAILER":         CodeInvalidRequest,
+		"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD":   CodeNotImplemented,
+		"nonsense": CodeInvalidArgument,
+	} {
+		r := request()
+		if stated != "" {
+			r.Header.Set(contentSHA256, stated)
+		}
+		a, err := v.Verify(r)
+		if code(err) != want || err == nil && (!a.Anonymous || a.Identity != nil || a.AccessKey != "") {
+			t.Errorf("payload %q: Verify = %+v, %v, want %q", stated, a, err, want)
+		}
+	}
+	r := request()
+	r.URL.RawQuery = "AWSAccessKeyId=a&Signature=b&Expires=1"
+	if a, err := v.Verify(r); code(err) != CodeInvalidRequest {
+		t.Errorf("version 2 query: Verify = %+v, %v, want %s", a, err, CodeInvalidRequest)
+	}
+}
+
+func TestOtherRegionsOnlyWhenNamed(t *testing.T) {
+	s := exampleSigner
+	s.Region = "eu-north-1"
+	r := request()
+	if _, err := s.Sign(r, emptySHA256, exampleTime); err != nil {
+		t.Fatal(err)
+	}
+	v := newVerifier(t, exampleTime)
+	_, err := v.Verify(r)
+	if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeAuthorizationMalformed || e.Field("Region") != "us-east-1" {
+		t.Errorf("Verify = %v, want %s naming us-east-1", err, CodeAuthorizationMalformed)
+	}
+	if a, err := v.Verify(r, "eu-north-1"); err != nil || a.Region != "eu-north-1" {
+		t.Errorf("Verify allowing eu-north-1 = %+v, %v", a, err)
+	}
+}
+
+func TestLookupFailureIsNotTheClientsFault(t *testing.T) {
+	v := newVerifier(t, exampleTime)
+	down := errors.New("disk on fire")
+	v.cfg.Lookup = func(context.Context, string) (Credential, error) { return Credential{}, down }
+	if _, err := v.Verify(signed(t)); !errors.Is(err, down) {
+		t.Errorf("Verify = %v, want %v", err, down)
+	}
+	for name, lookup := range map[string]Lookup{
+		"denied": func(context.Context, string) (Credential, error) {
+			return Credential{}, cairn.NewError("look up", cairn.Denied, nil)
+		},
+		"empty secret": func(context.Context, string) (Credential, error) { return Credential{}, nil },
+	} {
+		v.cfg.Lookup = lookup
+		s := exampleSigner
+		s.SecretKey = ""
+		r := request()
+		if _, err := s.Sign(r, emptySHA256, exampleTime); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Verify(r); code(err) != CodeInvalidAccessKeyID {
+			t.Errorf("%s: Verify = %v, want %s", name, err, CodeInvalidAccessKeyID)
+		}
+	}
+}
+
+func TestSessionTokenMustMatch(t *testing.T) {
+	for _, c := range []struct{ has, sends, want string }{
+		{"t", "t", ""}, {"t", "", CodeInvalidToken}, {"t", "u", CodeInvalidToken}, {"", "t", CodeInvalidToken},
+	} {
+		v := newVerifier(t, exampleTime)
+		v.cfg.Lookup = func(context.Context, string) (Credential, error) {
+			return Credential{SecretKey: exampleSecret, SessionToken: Secret(c.has)}, nil
+		}
+		s := exampleSigner
+		s.SessionToken = Secret(c.sends)
+		r := request()
+		if _, err := s.Sign(r, emptySHA256, exampleTime); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Verify(r); code(err) != c.want {
+			t.Errorf("has %q, sends %q: Verify = %v, want %q", c.has, c.sends, err, c.want)
+		}
+		u, err := s.Presign(request(), time.Hour, exampleTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = httptest.NewRequest(http.MethodPut, u, nil)
+		r.Header = request().Header
+		if _, err := v.Verify(r); code(err) != c.want {
+			t.Errorf("has %q, sends %q: Verify of URL = %v, want %q", c.has, c.sends, err, c.want)
+		}
+	}
+}
+
+func TestReplacedSecretTakesEffectAtOnce(t *testing.T) {
+	v := newVerifier(t, exampleTime)
+	if _, err := v.Verify(signed(t)); err != nil {
+		t.Fatal(err)
+	}
+	v.cfg.Lookup = func(context.Context, string) (Credential, error) { return Credential{SecretKey: "new"}, nil }
+	if _, err := v.Verify(signed(t)); code(err) != CodeSignatureDoesNotMatch {
+		t.Errorf("Verify with the old secret = %v, want %s", err, CodeSignatureDoesNotMatch)
+	}
+}
+
+func TestKeyCacheIsBounded(t *testing.T) {
+	c := keyCache{limit: 8}
+	hot := scope{"20130524", "r", "s3"}
+	first := c.get("hot", "secret", hot)
+	for i := range 1000 {
+		c.get(fmt.Sprint("key", i), "secret", hot)
+		if got := c.get("hot", "secret", hot); got != first {
+			t.Fatalf("after %d keys the one in use was derived again", i)
+		}
+		if n := len(c.young) + len(c.old); n > 16 {
+			t.Fatalf("cache holds %d keys, want at most 16", n)
+		}
+	}
+}
+
+// Keys that clients sign differently from how they escape them.
+func TestAwkwardKeysVerify(t *testing.T) {
+	v := newVerifier(t, exampleTime)
+	for _, target := range []string{
+		"/b/a+b", "/b/a%2Bb", "/b/a%20b", "/b/~%7E", "/b/it's(1)*!", "/b/%27%28%29%2A", "/b/100%25", "/b/%E2%82%AC",
+		"/b//x//", "/b/./../x", "/b/%2e%2e/x", "/b/a%2Fb", "/b%2Fkey", "/b/a:b@c=d&e;f,g$h", "/", "//", "/b/%00%ff",
+		"/b/k?a=+&a=%2B&b=%20", "/b/k?b&a", "/b/k?a-b=1&a=2", "/b/k?a==&%61=%7E", "/b/k?x=a/b:c'()*", "/b/k?&&a=1&",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "http://h"+target, nil)
+		if _, err := exampleSigner.Sign(r, emptySHA256, exampleTime); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Verify(r); err != nil {
+			t.Errorf("%s: Verify = %v", target, err)
+		}
+		r = httptest.NewRequest(http.MethodGet, "http://h"+target, nil)
+		u, err := exampleSigner.Presign(r, time.Hour, exampleTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := httptest.NewRequest(http.MethodGet, u, nil)
+		if _, err := v.Verify(p); err != nil || p.URL.Path != r.URL.Path {
+			t.Errorf("%s: Verify of %s = %v, path %q, want %q", target, u, err, p.URL.Path, r.URL.Path)
+		}
+	}
+}
+
+func TestEscapedSlashMayBeSignedEitherWay(t *testing.T) {
+	const target = "http://h/bucket%2Fa%2fb%2B/c"
+	for signedPath, want := range map[string]string{
+		"/bucket/a/b%2B/c": "", "/bucket%2Fa%2Fb%2B/c": "", "/bucket%2Fa/b%2B/c": CodeSignatureDoesNotMatch,
+	} {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		if _, err := exampleSigner.Sign(r, emptySHA256, exampleTime); err != nil {
+			t.Fatal(err)
+		}
+		c := exampleSigner.claim(r, exampleTime)
+		c.signed = slices.DeleteFunc(c.signed, func(n string) bool { return n == "authorization" })
+		raw := newCanonical(r, nil, c.signed, emptySHA256).append(nil, signedPath)
+		sig := deriveKey(exampleSecret, c.scope).sign(appendStringToSign(nil, c.stamp, c.scope, raw))
+		h := r.Header.Get("Authorization")
+		r.Header.Set("Authorization", h[:len(h)-64]+sig)
+		if _, err := newVerifier(t, exampleTime).Verify(r); code(err) != want {
+			t.Errorf("signed as %s: Verify = %v, want %q", signedPath, err, want)
+		}
+	}
+}
+
+func TestSecretsHideThemselves(t *testing.T) {
+	v := newVerifier(t, exampleTime)
+	a, err := v.Verify(signed(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	cred := Credential{SecretKey: exampleSecret}
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", cred.SecretKey, "cred", cred, "auth", a)
+	key := fmt.Sprint(a.chain.key[:4])
+	text := log.String() + fmt.Sprintf("%v %+v %#v %s %+v", cred, cred, cred, exampleSigner, a)
+	for _, secret := range []string{exampleSecret, strings.Trim(key, "[]")} {
+		if strings.Contains(text, secret) {
+			t.Errorf("a secret shows in %s", text)
+		}
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for _, cfg := range []Config{{}, {Region: "r"}, {Lookup: lookupExample}, {Region: "a/b", Lookup: lookupExample},
+		{Region: "r", Lookup: lookupExample, CachedKeys: -1}} {
+		if _, err := NewVerifier(cfg); err == nil {
+			t.Errorf("NewVerifier(%+v) = nil error", cfg.Region)
+		}
+	}
+}
+
+func TestPresignRefusesOddLives(t *testing.T) {
+	r := &http.Request{Method: "GET", URL: &url.URL{Host: "h", Path: "/b"}, Header: http.Header{}}
+	for _, d := range []time.Duration{-time.Second, 0, time.Millisecond, MaxExpires + 1} {
+		if u, err := exampleSigner.Presign(r, d, exampleTime); err == nil {
+			t.Errorf("Presign for %v = %s, want an error", d, u)
+		}
+	}
+}
+
+func TestStripAWSChunked(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "aws-chunked": "", "aws-chunked,gzip": "gzip", "gzip, AWS-Chunked": "gzip", "gzip,br": "gzip, br", "gzip, aws-chunked,": "gzip",
+	} {
+		if got := StripAWSChunked(in); got != want {
+			t.Errorf("StripAWSChunked(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
