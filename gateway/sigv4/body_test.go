@@ -279,6 +279,9 @@ func decode(wire string, mode Payload, length int64, announced string, step int)
 	for p := make([]byte, step); ; {
 		n, err := b.Read(p)
 		data = append(data, p[:n]...)
+		if int64(len(data)) > length {
+			return decoded{code: "more bytes than announced"}
+		}
 		if err == io.EOF {
 			return decoded{string(data), b.Trailer().Get(announced), ""}
 		}
@@ -379,6 +382,27 @@ func FuzzChunkReader(f *testing.F) {
 			t.Fatalf("%v: %.200q, want %.200q", mode, got, want)
 		}
 	})
+}
+
+func TestTrailerSignatureIsTheLastLine(t *testing.T) {
+	r, wire := upload(t, PayloadChunkedTrailer, []byte("hello"), 8192)
+	head, rest, _ := strings.Cut(string(wire), crcName)
+	value, signature, _ := strings.Cut(crcName+rest, "\r\n")
+	signature = strings.TrimSpace(signature)
+	for lines, want := range map[string]string{
+		value + "\r\n" + signature:                      "",
+		value + "\n\r\n" + signature + "\r\n\r\n":       "",
+		signature + "\r\n" + value + "\r\n\r\n":         CodeMalformedTrailer,
+		value + "\r\n" + signature + "\r\n" + signature: CodeMalformedTrailer,
+		value: CodeIncompleteBody,
+		"":    CodeIncompleteBody,
+		value + "\r\n" + signature[:len(signature)-1] + "g": CodeSignatureDoesNotMatch,
+	} {
+		_, err := io.ReadAll(open(t, r, strings.NewReader(head+lines), -1))
+		if code(err) != want {
+			t.Errorf("trailer %q: %v, want %q", lines, err, want)
+		}
+	}
 }
 
 func TestBodyNeedsALength(t *testing.T) {

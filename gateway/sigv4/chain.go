@@ -1,8 +1,10 @@
 package sigv4
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 )
 
 const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -16,7 +18,8 @@ type chain struct {
 	scope     string
 	previous  string
 
-	buf []byte // holds the last string to sign
+	mac hash.Hash // keyed with key; made at the first chunk
+	buf []byte    // holds the last string to sign
 }
 
 // chunk returns the signature of the next chunk, whose data hash to sum.
@@ -43,7 +46,13 @@ func (c *chain) begin(kind string) {
 
 func (c *chain) end(sum *[sha256.Size]byte) string {
 	c.buf = hex.AppendEncode(c.buf, sum[:])
-	c.previous = c.key.sign(c.buf)
+	if c.mac == nil {
+		c.mac = hmac.New(sha256.New, c.key[:])
+	}
+	c.mac.Reset()
+	c.mac.Write(c.buf)
+	var signature [sha256.Size]byte
+	c.previous = hex.EncodeToString(c.mac.Sum(signature[:0]))
 	return c.previous
 }
 

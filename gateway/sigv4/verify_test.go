@@ -320,6 +320,35 @@ func TestLookupFailureIsNotTheClientsFault(t *testing.T) {
 	}
 }
 
+// An unknown key costs what a wrong signature costs: a key is derived (and
+// cached, so that the second try is as quick) and a signature computed.
+func TestUnknownKeyCostsTheSameWork(t *testing.T) {
+	v := newVerifier(t, exampleTime)
+	r := signed(t)
+	inAuthorization(exampleKey, "AKIAUNKNOWN")(r)
+	allocs := map[string]float64{}
+	for name, r := range map[string]*http.Request{"unknown": r, "wrong": func() *http.Request {
+		r := signed(t)
+		r.Method = http.MethodGet
+		return r
+	}()} {
+		allocs[name] = testing.AllocsPerRun(20, func() {
+			if _, err := v.Verify(r); err == nil {
+				t.Fatal("accepted")
+			}
+		})
+	}
+	decoys := 0
+	for name := range v.keys.young {
+		if name.accessKey == "" {
+			decoys++
+		}
+	}
+	if diff := allocs["unknown"] - allocs["wrong"]; decoys != 1 || diff < -2 || diff > 12 {
+		t.Errorf("%d decoy keys, want 1; allocations %v, want nearly the same", decoys, allocs)
+	}
+}
+
 func TestSessionTokenMustMatch(t *testing.T) {
 	for _, c := range []struct{ has, sends, want string }{
 		{"t", "t", ""}, {"t", "", CodeInvalidToken}, {"t", "u", CodeInvalidToken}, {"", "t", CodeInvalidToken},
@@ -399,6 +428,56 @@ func TestAwkwardKeysVerify(t *testing.T) {
 		if _, err := v.Verify(p); err != nil || p.URL.Path != r.URL.Path {
 			t.Errorf("%s: Verify of %s = %v, path %q, want %q", target, u, err, p.URL.Path, r.URL.Path)
 		}
+	}
+}
+
+// signNames signs r over exactly the named headers.
+func signNames(r *http.Request, names ...string) {
+	r.Header.Set("X-Amz-Date", exampleTime.Format(stampLayout))
+	r.Header.Set(contentSHA256, unsignedPayload)
+	c := exampleSigner.claim(r, exampleTime)
+	slices.Sort(names)
+	raw := newCanonical(r, nil, names, unsignedPayload).append(nil, canonicalPaths(r)[0])
+	sig := deriveKey(exampleSecret, c.scope).sign(appendStringToSign(nil, c.stamp, c.scope, raw))
+	r.Header.Set("Authorization", algorithm+" Credential="+exampleKey+"/"+c.scope.String()+
+		",SignedHeaders="+strings.Join(names, ";")+",Signature="+sig)
+}
+
+func TestHeadersThatNetHTTPMovesStaySigned(t *testing.T) {
+	v := newVerifier(t, exampleTime)
+	must := []string{"host", "x-amz-date", "x-amz-content-sha256"}
+	for _, c := range []struct {
+		name          string
+		set, spoil    func(*http.Request)
+		spoiltIsFound bool
+	}{
+		{"content-length", func(r *http.Request) { r.ContentLength = 5 }, func(r *http.Request) { r.ContentLength = 6 }, true},
+		{"transfer-encoding", func(r *http.Request) { r.TransferEncoding = []string{"chunked"} },
+			func(r *http.Request) { r.TransferEncoding = nil }, true},
+		{"accept-encoding", func(r *http.Request) { r.Header.Set("Accept-Encoding", "identity") },
+			func(r *http.Request) { r.Header.Set("Accept-Encoding", "gzip") }, true},
+		// A proxy that answered Expect itself has dropped it.
+		{"expect", func(r *http.Request) { r.Header.Set("Expect", "100-continue") },
+			func(r *http.Request) { r.Header.Del("Expect") }, false},
+	} {
+		r := httptest.NewRequest(http.MethodPut, "http://h/b/k", nil)
+		c.set(r)
+		signNames(r, append(must, c.name)...)
+		r.Header.Del("Content-Length")
+		if _, err := v.Verify(r); err != nil {
+			t.Errorf("%s: Verify = %v", c.name, err)
+		}
+		c.spoil(r)
+		if _, err := v.Verify(r); (err != nil) != c.spoiltIsFound {
+			t.Errorf("%s changed: Verify = %v, want an error: %v", c.name, err, c.spoiltIsFound)
+		}
+	}
+	r := httptest.NewRequest(http.MethodPut, "http://h/b/k", nil)
+	r.ContentLength = 5
+	names := append(must, "content-length")
+	signNames(r, names...)
+	if got := string(newCanonical(r, nil, names, "").headers); !strings.HasPrefix(got, "content-length:5\n") {
+		t.Errorf("canonical header = %q, want content-length:5", got)
 	}
 }
 
