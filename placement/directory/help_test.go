@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -144,3 +145,34 @@ func (m *member) waitLive(t testing.TB, n int) {
 }
 
 func nodeName(i int) string { return fmt.Sprintf("node %d", i) }
+
+func signBody(head, body []byte) []byte { return signBodyWith(testKey("golden"), head, body) }
+
+func signBodyWith(key ed25519.PrivateKey, head, body []byte) []byte {
+	return ed25519.Sign(key, signedMessage(head, body))
+}
+
+// countingHandler counts log messages.
+type countingHandler struct {
+	slog.Handler // never called
+	mu           sync.Mutex
+	seen         map[string]int
+}
+
+func (h *countingHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *countingHandler) Handle(_ context.Context, r slog.Record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.seen == nil {
+		h.seen = map[string]int{}
+	}
+	h.seen[r.Message]++
+	return nil
+}
+
+func (h *countingHandler) count(message string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.seen[message]
+}
