@@ -3,6 +3,7 @@ package cairn
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 )
 
 // Records are canonical tag-length-value lists: fields in ascending tag order,
@@ -70,16 +71,36 @@ func (e *encoder) finish(unknown []field) []byte {
 
 var errMalformed = errors.New("malformed field")
 
+// tags is a set of field numbers below 64.
+type tags uint64
+
+func tagSet(list ...uint) tags {
+	var s tags
+	for _, t := range list {
+		s |= 1 << t
+	}
+	return s
+}
+
+func (s tags) has(tag uint64) bool { return tag < 64 && s>>tag&1 == 1 }
+
+// rules say which known fields may repeat, and which must be there because
+// encoders always write them.
+type rules struct{ repeated, required tags }
+
 // decodeFields calls known for each field; what known reports as unknown is
-// returned. Tags must ascend (equal tags are repeats) and varints be minimal.
-func decodeFields(op string, b []byte, known func(tag uint64, v []byte) (bool, error)) ([]field, error) {
+// returned. Tags must ascend and varints be minimal; with the rules this makes
+// whatever decodes encode to the same bytes again.
+func decodeFields(op string, b []byte, r rules, known func(tag uint64, v []byte) (bool, error)) ([]field, error) {
 	var unknown []field
 	var last uint64
+	var seen tags
 	for len(b) > 0 {
 		tag, n := uvarint(b)
 		if n <= 0 || tag == 0 || tag < last {
 			return nil, NewError(op, Corrupt, errMalformed)
 		}
+		isRepeat := tag == last
 		b = b[n:]
 		size, n := uvarint(b)
 		if n <= 0 || size > uint64(len(b)-n) {
@@ -94,7 +115,15 @@ func decodeFields(op string, b []byte, known func(tag uint64, v []byte) (bool, e
 		}
 		if !ok {
 			unknown = append(unknown, field{tag, append([]byte{}, v...)})
+		} else if isRepeat && !r.repeated.has(tag) {
+			return nil, Errorf(op, Corrupt, "field %d stands twice", tag)
 		}
+		if tag < 64 {
+			seen |= 1 << tag
+		}
+	}
+	if missing := r.required &^ seen; missing != 0 {
+		return nil, Errorf(op, Corrupt, "field %d is missing", bits.TrailingZeros64(uint64(missing)))
 	}
 	return unknown, nil
 }
@@ -124,6 +153,19 @@ func readFixed(dst, v []byte) error {
 	}
 	copy(dst, v)
 	return nil
+}
+
+// readID is readFixed for ids whose zero value is left out.
+func readID(dst, v []byte) error {
+	if err := readFixed(dst, v); err != nil {
+		return err
+	}
+	for _, c := range v {
+		if c != 0 {
+			return nil
+		}
+	}
+	return errMalformed
 }
 
 // readString decodes a whole, non-empty field.

@@ -42,7 +42,7 @@ func (m *Manifest) Encode() []byte {
 func DecodeManifest(b []byte) (*Manifest, error) {
 	m := &Manifest{}
 	var err error
-	m.unknown, err = decodeFields("decode manifest", b, func(tag uint64, v []byte) (bool, error) {
+	m.unknown, err = decodeFields("decode manifest", b, rules{required: tagSet(1)}, func(tag uint64, v []byte) (bool, error) {
 		switch tag {
 		case 1:
 			return true, readFixed(m.Object[:], v)

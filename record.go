@@ -31,7 +31,7 @@ func (t *Tombstone) Encode() []byte {
 func DecodeTombstone(b []byte) (*Tombstone, error) {
 	t := &Tombstone{}
 	var err error
-	t.unknown, err = decodeFields("decode tombstone", b, func(tag uint64, v []byte) (bool, error) {
+	t.unknown, err = decodeFields("decode tombstone", b, rules{required: tagSet(3)}, func(tag uint64, v []byte) (bool, error) {
 		switch tag {
 		case 1:
 			return true, readString(&t.Bucket, v)
@@ -40,7 +40,7 @@ func DecodeTombstone(b []byte) (*Tombstone, error) {
 		case 3:
 			return true, readFixed(t.ID[:], v)
 		case 4:
-			return true, readFixed(t.Target[:], v)
+			return true, readID(t.Target[:], v)
 		}
 		return false, nil
 	})
@@ -88,7 +88,7 @@ func (k *Bucket) Encode() []byte {
 func DecodeBucket(b []byte) (*Bucket, error) {
 	k := &Bucket{}
 	var err error
-	k.unknown, err = decodeFields("decode bucket record", b, func(tag uint64, v []byte) (bool, error) {
+	k.unknown, err = decodeFields("decode bucket record", b, rules{repeated: tagSet(6), required: tagSet(2)}, func(tag uint64, v []byte) (bool, error) {
 		switch tag {
 		case 1:
 			return true, readString(&k.Name, v)

@@ -148,7 +148,16 @@ func ParseHeader(b []byte) (Header, error) {
 		Created:     int64(binary.LittleEndian.Uint64(b[96:])),
 		RetainUntil: int64(binary.LittleEndian.Uint64(b[104:])),
 	}
-	return h, h.Validate()
+	if err := h.Validate(); err != nil {
+		return Header{}, err
+	}
+	// A record digest covers the header as this version writes it, so bytes it
+	// would not write back are those of another version.
+	var again [HeaderSize]byte
+	if h.Append(again[:0]); string(again[:]) != string(b) {
+		return Header{}, Errorf(op, Invalid, "reserved bytes are in use")
+	}
+	return h, nil
 }
 
 // Trailer closes a shard record: what is only known once the payload is.
@@ -200,6 +209,10 @@ func ParseTrailer(b []byte) (Trailer, error) {
 	}
 	if t.ManifestLen > MaxManifest {
 		return Trailer{}, Errorf(op, Invalid, "manifest of %d bytes, at most %d", t.ManifestLen, MaxManifest)
+	}
+	var again [TrailerSize]byte
+	if t.Append(again[:0]); string(again[:]) != string(b) {
+		return Trailer{}, Errorf(op, Invalid, "reserved bytes are in use")
 	}
 	return t, nil
 }

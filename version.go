@@ -122,11 +122,13 @@ func (v *Version) Encode() []byte {
 	return e.finish(v.unknown)
 }
 
+var versionRules = rules{repeated: tagSet(6, 7, 9, 10), required: tagSet(3)}
+
 // DecodeVersion reads what Encode wrote. Anything else is a Corrupt error.
 func DecodeVersion(b []byte) (*Version, error) {
 	v := &Version{}
 	var err error
-	v.unknown, err = decodeFields("decode version record", b, v.decodeField)
+	v.unknown, err = decodeFields("decode version record", b, versionRules, v.decodeField)
 	return v, err
 }
 
@@ -190,7 +192,7 @@ func (p *Part) encode() []byte {
 func decodePart(b []byte) (Part, error) {
 	var p Part
 	var err error
-	p.unknown, err = decodeFields("decode part", b, func(tag uint64, v []byte) (bool, error) {
+	p.unknown, err = decodeFields("decode part", b, rules{repeated: tagSet(4, 8), required: tagSet(5)}, func(tag uint64, v []byte) (bool, error) {
 		switch tag {
 		case 1:
 			return true, readInt(&p.Number, v, MaxPartNumber)
@@ -236,14 +238,14 @@ func (s *Segment) encode() []byte {
 func decodeSegment(b []byte) (Segment, error) {
 	var s Segment
 	var err error
-	s.unknown, err = decodeFields("decode segment reference", b, func(tag uint64, v []byte) (bool, error) {
+	s.unknown, err = decodeFields("decode segment reference", b, rules{required: tagSet(1)}, func(tag uint64, v []byte) (bool, error) {
 		switch tag {
 		case 1:
 			return true, readFixed(s.ID[:], v)
 		case 2:
 			return true, readInt(&s.PlainLen, v, MaxSegmentPlain)
 		case 3:
-			return true, readFixed(s.Mirror[:], v)
+			return true, readID(s.Mirror[:], v)
 		}
 		return false, nil
 	})
@@ -259,7 +261,7 @@ func (a Attr) encode() []byte {
 
 func decodeAttr(dst *[]Attr, b []byte) error {
 	var a Attr
-	_, err := decodeFields("decode attribute", b, func(tag uint64, v []byte) (bool, error) {
+	_, err := decodeFields("decode attribute", b, rules{}, func(tag uint64, v []byte) (bool, error) {
 		switch tag {
 		case 1:
 			return true, readString(&a.Name, v)
@@ -282,7 +284,7 @@ func (c Checksum) encode() []byte {
 
 func decodeChecksum(dst *[]Checksum, b []byte) error {
 	var c Checksum
-	_, err := decodeFields("decode checksum", b, func(tag uint64, v []byte) (bool, error) {
+	_, err := decodeFields("decode checksum", b, rules{}, func(tag uint64, v []byte) (bool, error) {
 		switch tag {
 		case 1:
 			return true, readString(&c.Algorithm, v)

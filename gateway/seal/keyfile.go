@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/cairn-store/cairn"
+	"github.com/cairn-store/cairn/internal/durable"
 )
 
 // The owner key file; docs/formats/owner-key.md has the table in full.
@@ -60,7 +61,7 @@ const (
 func (k *Keys) Save(path string, passphrase []byte) error {
 	content := k.encodeFile(passphrase)
 	defer clear(content)
-	if err := writeFile(path, content); err != nil {
+	if err := durable.WriteFileAtomic(durable.OS{}, path, content); err != nil {
 		return fmt.Errorf("save owner keys: %w", err)
 	}
 	return nil
@@ -229,35 +230,4 @@ func readPrivateFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("load owner keys: %w", err)
 	}
 	return content, nil
-}
-
-// writeFile replaces path by content: a new file is written beside it and
-// synced, renamed over it, and the directory synced. A crash leaves the old
-// file or the new one, and possibly a stray temporary file of mode 0600.
-func writeFile(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".owner-key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(content); err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	return errors.Join(err, d.Close())
 }
