@@ -126,12 +126,12 @@ func (u *upload) Commit(ctx context.Context, tail nodeapi.UploadTail) (cairn.Rec
 	}
 	defer u.Abort()
 	switch {
+	case u.answered():
+		return cairn.Receipt{}, u.early()
 	case u.left > 0:
 		return cairn.Receipt{}, cairn.Errorf("put shard", cairn.Invalid, "the payload ends %d bytes early", u.left)
 	case tail.WireSize() > nodeapi.MaxMessage:
 		return cairn.Receipt{}, cairn.Errorf("put shard", cairn.Invalid, "tail of %d bytes, at most %d", tail.WireSize(), nodeapi.MaxMessage)
-	case u.answered():
-		return cairn.Receipt{}, u.early()
 	}
 	stop := context.AfterFunc(ctx, u.conn.close)
 	failed := u.failed
