@@ -69,6 +69,11 @@ func TestReadRefusesWhatOthersCanRead(t *testing.T) {
 	if !errors.Is(err, cairn.Denied) || cairn.HintOf(err) == "" {
 		t.Errorf("Read of mode 0640 = %v with hint %q, want Denied with a hint", err, cairn.HintOf(err))
 	}
+	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Dir(path))
+	if _, err := secretfile.Read(path, 10); err != nil {
+		t.Errorf("Read of a credential that systemd handed in = %v", err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	if err := os.Chmod(path, 0o400); err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +95,27 @@ func TestReadIsBoundedAndNamesWhatIsMissing(t *testing.T) {
 	}
 	if b, err := secretfile.Read(path, 5); err != nil || len(b) != 5 {
 		t.Errorf("Read of 5 bytes, 5 allowed = %d bytes, %v", len(b), err)
+	}
+}
+
+func TestLockAdmitsOneUser(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := secretfile.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := secretfile.Lock(dir); !errors.Is(err, cairn.Unavailable) || cairn.HintOf(err) == "" {
+		t.Errorf("second Lock = %v, hint %q; want Unavailable with a hint", err, cairn.HintOf(err))
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := secretfile.Lock(dir)
+	if err != nil {
+		t.Fatalf("Lock after unlock = %v", err)
+	}
+	if err := again(); err != nil {
+		t.Fatal(err)
 	}
 }
 
