@@ -229,6 +229,18 @@ func TestShutdownDoesNotWaitForEver(t *testing.T) {
 	}
 }
 
+func TestShutdownDoesNotWaitForHandshakes(t *testing.T) {
+	h := newHost(t, Config{HandshakeTimeout: time.Hour, DrainTimeout: time.Hour, MaxConns: 2}, nil)
+	silent, err := net.Dial("tcp", h.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	w := h.link(t) // accepted after the silent one; says no hello
+	h.stop()
+	wantClosed(t, "no hello at shutdown", w)
+}
+
 func TestServersShareARegistry(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	for range 2 {

@@ -115,7 +115,7 @@ func (s *server) accept(ctx, work context.Context, l net.Listener) error {
 		}
 		s.wg.Go(func() {
 			defer s.leave(ip)
-			s.handshake(work, c)
+			s.handshake(ctx, work, c)
 		})
 	}
 }
@@ -146,8 +146,9 @@ func (s *server) leave(ip netip.Addr) {
 	s.metrics.conns.Dec()
 }
 
-// handshake makes a link of c and serves it to its end.
-func (s *server) handshake(ctx context.Context, c net.Conn) {
+// handshake makes a link of c, unless ctx ends first, and serves it to its end
+// under work.
+func (s *server) handshake(ctx, work context.Context, c net.Conn) {
 	defer c.Close()
 	limit := time.Now().Add(s.cfg.HandshakeTimeout)
 	err := c.SetDeadline(limit)
@@ -157,7 +158,7 @@ func (s *server) handshake(ctx context.Context, c net.Conn) {
 		link, err = secureServer(hctx, c, s.me, s.cfg.PaceTimeout)
 		cancel()
 		if err == nil {
-			s.serveLink(ctx, link)
+			s.serveLink(work, link)
 			return
 		}
 	}
