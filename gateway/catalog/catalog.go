@@ -35,13 +35,17 @@ type Catalog interface {
 	// Uploads returns uploads in progress with the prefix, ordered by key, then
 	// id, after the given pair.
 	Uploads(ctx context.Context, bucket, prefix, afterKey, afterID string, limit int) ([]*UploadEntry, error)
+	// CompletedUploads returns up to limit uploads completed before a moment,
+	// in Unix nanoseconds, the earliest first.
+	CompletedUploads(ctx context.Context, before int64, limit int) ([]*UploadEntry, error)
 	// Parts returns the stored parts of an upload in ascending number, after the given one.
 	Parts(ctx context.Context, uploadID string, after, limit int) ([]*PartEntry, error)
 
 	// Intents returns every intent on record.
 	Intents(ctx context.Context) ([]*Intent, error)
-	// Garbage returns up to limit entries waiting to be deleted from nodes, oldest first.
-	Garbage(ctx context.Context, limit int) ([]*Garbage, error)
+	// Garbage returns up to limit entries waiting to be deleted from nodes, in
+	// ascending order of id, after the given one. Ids start at 1.
+	Garbage(ctx context.Context, after uint64, limit int) ([]*Garbage, error)
 
 	// Commit checks the batch's conditions and applies it, atomically with
 	// respect to every other Commit. It is durable on return, unless
@@ -127,10 +131,13 @@ type PartEntry struct {
 // Intent says that a write is under way, before any node hears of it. One
 // that is still there at start belongs to a write nobody was told about.
 type Intent struct {
-	ID      cairn.VersionID // also the version to be, if one is made
+	ID      cairn.VersionID // also the version or tombstone to be, if Key is set
 	Bucket  string
-	Key     string
-	Started int64 // Unix nanoseconds
+	Key     string // empty while only segments or a bucket's record are written
+	Started int64  // Unix nanoseconds
+	// Delete says that the write is a deletion, of the key or, without Key, of
+	// the bucket: one that is left behind is completed, not undone.
+	Delete bool
 	// Places are the segments and records the write may have left on nodes.
 	Places []Location
 }

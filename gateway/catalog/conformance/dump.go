@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -97,7 +98,11 @@ func (d *dumper) uploads(ctx context.Context, scope Scope) error {
 			d.line("part %q %x %d", id, cairn.EncodePart(&e.Part), e.Modified)
 		}
 	}
-	return nil
+	done, err := d.c.CompletedUploads(ctx, math.MaxInt64, everything)
+	for _, e := range done {
+		d.line("completed %+v", *e)
+	}
+	return err
 }
 
 func (d *dumper) rest(ctx context.Context, _ Scope) error {
@@ -108,7 +113,7 @@ func (d *dumper) rest(ctx context.Context, _ Scope) error {
 	for _, e := range intents {
 		d.line("intent %+v", *e)
 	}
-	garbage, err := d.c.Garbage(ctx, everything)
+	garbage, err := d.c.Garbage(ctx, 0, everything)
 	if err != nil {
 		return err
 	}

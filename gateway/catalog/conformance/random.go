@@ -140,7 +140,7 @@ func randomChange(rng *rand.Rand, b *catalog.Batch) {
 	case 7:
 		e := upload(u.Bucket, u.Key, u.ID)
 		if rng.IntN(3) == 0 {
-			e.Completed = v.ID
+			e.Completed, e.CompletedAt = v.ID, rng.Int64N(5)
 		}
 		b.PutUploads = append(b.PutUploads, e)
 	case 8:

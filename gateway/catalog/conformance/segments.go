@@ -89,7 +89,7 @@ func testRefs(t *testing.T, c catalog.Catalog) {
 	refused(t, c, catalog.Condition{Segment: new(segmentID(1))})
 	wantEqual(t, "refs of 2", refs(2), 1)
 
-	garbage := must(c.Garbage(ctx, 10))(t)
+	garbage := must(c.Garbage(ctx, 0, 10))(t)
 	if len(garbage) != 1 {
 		t.Fatalf("got %d pieces of garbage, want 1", len(garbage))
 	}

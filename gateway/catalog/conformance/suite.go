@@ -33,6 +33,7 @@ func Run(t *testing.T, open Opener) {
 		{"SegmentAtZeroBecomesGarbage", testRefs},
 		{"ShardsMove", testMoveShards},
 		{"UploadsAreListedByKeyThenID", testUploads},
+		{"CompletedUploadsAreListedByTime", testCompletedUploads},
 		{"DroppedUploadTakesItsParts", testUploadParts},
 		{"IntentsAreKept", testIntents},
 		{"GarbageIsOldestFirst", testGarbage},

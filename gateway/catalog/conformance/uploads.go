@@ -48,6 +48,38 @@ func testUploads(t *testing.T, c catalog.Catalog) {
 	wantEqual(t, "uploads after drops", must(c.Stats(ctx))(t).Uploads, int64(3))
 }
 
+func testCompletedUploads(t *testing.T, c catalog.Catalog) {
+	ctx := t.Context()
+	completed := func(id string, at int64) *catalog.UploadEntry {
+		e := upload("b", "k\x00", id)
+		e.Completed, e.CompletedAt = versionID(1), at
+		return e
+	}
+	list := func(before int64, limit int) []string {
+		t.Helper()
+		var ids []string
+		for _, e := range must(c.CompletedUploads(ctx, before, limit))(t) {
+			ids = append(ids, e.ID)
+		}
+		return ids
+	}
+	commit(t, c, &catalog.Batch{PutUploads: []*catalog.UploadEntry{
+		completed("u2", 500), completed("u1", 70000), completed("u0", 500), completed("u4", -3), upload("b", "k", "u3"),
+	}})
+	wantEqual(t, "before the last", list(70000, 10), []string{"u4", "u0", "u2"})
+	wantEqual(t, "behind the last", list(70001, 10), []string{"u4", "u0", "u2", "u1"})
+	wantEqual(t, "limited", list(70001, 2), []string{"u4", "u0"})
+	wantEqual(t, "before the first", list(-3, 10), []string(nil))
+	wantEqual(t, "limit 0", list(70001, 0), []string(nil))
+	wantEqual(t, "one entry", must(c.CompletedUploads(ctx, 600, 2))(t)[1], completed("u0", 500))
+	commit(t, c, &catalog.Batch{
+		PutUploads:  []*catalog.UploadEntry{completed("u0", 90000), upload("b", "k\x00", "u1")}, // another time; open again
+		DropUploads: []catalog.UploadKey{uploadKey(completed("u4", 0))},
+	})
+	wantEqual(t, "after changes", list(1<<60, 10), []string{"u2", "u0"})
+	wantEqual(t, "open uploads", must(c.Stats(ctx))(t).Uploads, int64(2))
+}
+
 func testUploadParts(t *testing.T, c catalog.Catalog) {
 	ctx := t.Context()
 	put := func(id string, n int) catalog.PartPut { return catalog.PartPut{UploadID: id, Entry: partEntry(n)} }
@@ -100,7 +132,7 @@ func testIntents(t *testing.T, c catalog.Catalog) {
 	ctx := t.Context()
 	intent := func(n int) *catalog.Intent {
 		return &catalog.Intent{
-			ID: versionID(n), Bucket: "b", Key: "k\x00", Started: int64(n),
+			ID: versionID(n), Bucket: "b", Key: "k\x00", Started: int64(n), Delete: n == 2,
 			Places: []catalog.Location{{Segment: segmentID(n), Nodes: nodes(1, 0, 2)}, {Segment: segmentID(n + 1)}},
 		}
 	}
@@ -122,7 +154,7 @@ func testGarbage(t *testing.T, c catalog.Catalog) {
 	for i := range 300 {
 		commit(t, c, &catalog.Batch{NoSync: true, AddGarbage: []catalog.Location{place(i)}})
 	}
-	all := must(c.Garbage(ctx, 1000))(t)
+	all := must(c.Garbage(ctx, 0, 1000))(t)
 	for i, g := range all {
 		wantEqual(t, "place", g.Place, place(i))
 		if i > 0 && (g.ID <= all[i-1].ID || g.Since < all[i-1].Since) {
@@ -130,8 +162,11 @@ func testGarbage(t *testing.T, c catalog.Catalog) {
 		}
 	}
 	wantEqual(t, "garbage", len(all), 300)
-	wantEqual(t, "limited", len(must(c.Garbage(ctx, 7))(t)), 7)
-	wantEqual(t, "limit 0", len(must(c.Garbage(ctx, 0))(t)), 0)
+	wantEqual(t, "limited", len(must(c.Garbage(ctx, 0, 7))(t)), 7)
+	wantEqual(t, "limit 0", len(must(c.Garbage(ctx, 0, 0))(t)), 0)
+	wantEqual(t, "after an id", must(c.Garbage(ctx, all[9].ID, 2))(t), all[10:12])
+	wantEqual(t, "after the last id", len(must(c.Garbage(ctx, all[299].ID, 5))(t)), 0)
+	wantEqual(t, "after the largest id", len(must(c.Garbage(ctx, 1<<64-1, 5))(t)), 0)
 
 	changed := *all[0]
 	changed.Place.Nodes = nodes(0, 1)
@@ -141,12 +176,12 @@ func testGarbage(t *testing.T, c catalog.Catalog) {
 		DropGarbage: []uint64{gone.ID, 1 << 41},
 	})
 	commit(t, c, &catalog.Batch{PutGarbage: []*catalog.Garbage{&gone}})
-	wantEqual(t, "garbage", must(c.Garbage(ctx, 2))(t), []*catalog.Garbage{&changed, all[2]})
+	wantEqual(t, "garbage", must(c.Garbage(ctx, 0, 2))(t), []*catalog.Garbage{&changed, all[2]})
 	wantEqual(t, "stats", must(c.Stats(ctx))(t).Garbage, int64(299))
 	// An id is never used again.
 	commit(t, c, &catalog.Batch{DropGarbage: []uint64{all[299].ID}})
 	commit(t, c, &catalog.Batch{AddGarbage: []catalog.Location{place(5)}})
-	now := must(c.Garbage(ctx, 1000))(t)
+	now := must(c.Garbage(ctx, 0, 1000))(t)
 	if last := now[len(now)-1]; last.ID <= all[299].ID {
 		t.Errorf("new garbage has id %d, want more than %d", last.ID, all[299].ID)
 	}

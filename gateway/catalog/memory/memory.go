@@ -217,6 +217,33 @@ func (c *Catalog) Uploads(ctx context.Context, bucket, prefix, afterKey, afterID
 	return out, nil
 }
 
+// CompletedUploads implements catalog.Catalog.
+func (c *Catalog) CompletedUploads(ctx context.Context, before int64, limit int) ([]*catalog.UploadEntry, error) {
+	if err := c.lock(ctx, "list completed uploads"); err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	order := func(a, b *catalog.UploadEntry) int {
+		return cmp.Or(cmp.Compare(a.CompletedAt, b.CompletedAt), cmp.Compare(a.Template.Bucket, b.Template.Bucket),
+			cmp.Compare(a.Template.Key, b.Template.Key), cmp.Compare(a.ID, b.ID))
+	}
+	var out []*catalog.UploadEntry
+	for _, e := range slices.SortedFunc(maps.Values(c.uploads), order) {
+		if len(out) >= limit {
+			break
+		}
+		if e.Completed.IsZero() || e.CompletedAt >= before {
+			continue
+		}
+		e, err := cloneUpload(e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
 // Parts implements catalog.Catalog.
 func (c *Catalog) Parts(ctx context.Context, uploadID string, after, limit int) ([]*catalog.PartEntry, error) {
 	if err := c.lock(ctx, "list parts"); err != nil {
@@ -255,7 +282,7 @@ func (c *Catalog) Intents(ctx context.Context) ([]*catalog.Intent, error) {
 }
 
 // Garbage implements catalog.Catalog.
-func (c *Catalog) Garbage(ctx context.Context, limit int) ([]*catalog.Garbage, error) {
+func (c *Catalog) Garbage(ctx context.Context, after uint64, limit int) ([]*catalog.Garbage, error) {
 	if err := c.lock(ctx, "list garbage"); err != nil {
 		return nil, err
 	}
@@ -264,6 +291,9 @@ func (c *Catalog) Garbage(ctx context.Context, limit int) ([]*catalog.Garbage, e
 	for _, id := range slices.Sorted(maps.Keys(c.garbage)) {
 		if len(out) >= limit {
 			break
+		}
+		if id <= after {
+			continue
 		}
 		out = append(out, cloneGarbage(c.garbage[id]))
 	}
