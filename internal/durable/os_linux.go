@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,4 +38,11 @@ func (f osFile) PunchHole(off, n int64) error {
 		return ErrUnsupported
 	}
 	return err
+}
+
+// OpenDirect opens a file that exists for writing past the page cache: memory,
+// offset and length must be multiples of 4096. It fails where the filesystem
+// has no such thing.
+func (OS) OpenDirect(name string) (File, error) {
+	return wrap(os.OpenFile(name, os.O_RDWR|unix.O_DIRECT, 0))
 }

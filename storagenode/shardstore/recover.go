@@ -1,0 +1,584 @@
+package shardstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/cairn-store/cairn"
+	"github.com/cairn-store/cairn/internal/durable"
+)
+
+// What a crash leaves, and what recover makes of it:
+//
+//   - Frames above a log's watermark, which the index may not know. Each is
+//     applied in order of its sequence number, a record only when every byte
+//     fits its hashes.
+//   - Frames that were never acknowledged, or that a compaction copied and did
+//     not come to index. They are voided, so that what the logs hold is exactly
+//     what the index says, should it ever have to be made again.
+//   - Bytes after the last frame: cut off.
+//   - A log condemned by a compaction: removed.
+//   - No index, or one that does not open: made again from footers, and from
+//     the frames of the logs that have none.
+
+// recover opens index and logs, and brings them in line.
+func (s *Store) recover() error {
+	nums, err := s.findLogs()
+	if err != nil {
+		return err
+	}
+	rebuild, err := s.openOrResetIndex(len(nums) > 0)
+	if err != nil {
+		return err
+	}
+	stats, err := s.readStats()
+	if err != nil {
+		return err
+	}
+	nums, err = s.removeCondemned(nums, stats)
+	if err != nil {
+		return err
+	}
+	for _, num := range nums {
+		if err := s.openLog(num, stats[num]); err != nil {
+			return err
+		}
+	}
+	for num, st := range stats {
+		if s.logs[num] == nil {
+			s.log.Error("log is lost", "log", num, "shards", st.count)
+			s.logs[num] = &logFile{num: num, stat: st, bad: errors.New("file not found"), gone: true}
+		}
+		s.nextLog = max(s.nextLog, num+1)
+		s.raiseSeq(st.maxSeq)
+	}
+	if rebuild {
+		err = s.rebuild()
+	} else {
+		err = s.replay()
+	}
+	if err != nil {
+		return err
+	}
+	s.alloc = 0
+	for _, l := range s.logs {
+		s.alloc += l.stat.alloc
+	}
+	return s.resume()
+}
+
+// findLogs returns the numbers of the log files, in order.
+func (s *Store) findLogs() ([]uint64, error) {
+	names, err := s.fs.List(s.logDir())
+	if err != nil {
+		return nil, fmt.Errorf("list logs: %w", err)
+	}
+	var nums []uint64
+	for _, name := range names {
+		if num, ok := parseLogName(name); ok {
+			nums = append(nums, num)
+			s.nextLog = max(s.nextLog, num+1)
+		}
+	}
+	slices.Sort(nums)
+	return nums, nil
+}
+
+// openOrResetIndex opens the index, or an empty one in its place when it has to
+// be made again; the suspect file stands until it was.
+func (s *Store) openOrResetIndex(haveLogs bool) (rebuild bool, err error) {
+	_, err = s.fs.Stat(suspectName(s.indexDir()))
+	suspect := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	_, err = s.fs.Stat(filepath.Join(s.indexDir()))
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return false, err
+	}
+	if !suspect && !(missing && haveLogs) {
+		s.ix, err = openIndex(s.fs, s.indexDir(), s.cfg.IndexCacheBytes, s.log)
+		if err == nil {
+			whole, err := s.indexIsWhole(haveLogs)
+			if whole || err != nil {
+				return false, err
+			}
+			err = errors.Join(s.ix.db.Close())
+			s.ix = nil
+			if err != nil {
+				return false, err
+			}
+		} else if !pebble.IsCorruptionError(err) && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+		s.log.Warn("index is damaged", "err", err)
+	}
+	s.log.Warn("index is made again from the logs")
+	if err := markSuspect(s.fs, s.indexDir()); err != nil {
+		return false, err
+	}
+	if err := removeAll(s.fs, s.indexDir()); err != nil {
+		return false, fmt.Errorf("remove index: %w", err)
+	}
+	s.ix, err = openIndex(s.fs, s.indexDir(), s.cfg.IndexCacheBytes, s.log)
+	return true, err
+}
+
+// keyReady stands in every index that was made with, or from, its logs. One
+// without it is an index that a crash or a person took the files of.
+var keyReady = []byte{'r'}
+
+func (s *Store) indexIsWhole(haveLogs bool) (bool, error) {
+	_, ok, err := s.ix.value(keyReady)
+	if err != nil || ok {
+		return ok, err
+	}
+	if haveLogs {
+		return false, nil
+	}
+	return true, s.setReady()
+}
+
+func (s *Store) setReady() error {
+	if err := s.ix.db.Set(keyReady, nil, pebble.Sync); err != nil {
+		return fmt.Errorf("write index: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) readStats() (map[uint64]logStat, error) {
+	stats := map[uint64]logStat{}
+	err := s.ix.scan([]byte{keyLog}, []byte{keyLog}, func(key, value []byte) (bool, error) {
+		st, err := parseLogStat(value)
+		if err == nil && len(key) != 9 {
+			err = cairn.Errorf("read index", cairn.Corrupt, "log key of %d bytes", len(key))
+		}
+		if err != nil {
+			return false, err
+		}
+		stats[binary.BigEndian.Uint64(key[1:])] = st
+		return true, nil
+	})
+	return stats, err
+}
+
+// removeCondemned ends what a compaction began: the logs it emptied go.
+func (s *Store) removeCondemned(nums []uint64, stats map[uint64]logStat) ([]uint64, error) {
+	var keep []uint64
+	for _, num := range nums {
+		if !stats[num].condemned {
+			keep = append(keep, num)
+			continue
+		}
+		if err := s.fs.Remove(filepath.Join(s.logDir(), logName(num))); err != nil {
+			return nil, fmt.Errorf("remove log %d: %w", num, err)
+		}
+	}
+	if len(keep) < len(nums) {
+		if err := s.fs.SyncDir(s.logDir()); err != nil {
+			return nil, fmt.Errorf("sync logs: %w", err)
+		}
+	}
+	for num, st := range stats {
+		if st.condemned {
+			delete(stats, num)
+			if err := s.ix.db.Delete(logKey(num), pebble.NoSync); err != nil {
+				return nil, fmt.Errorf("write index: %w", err)
+			}
+		}
+	}
+	return keep, nil
+}
+
+// openLog opens a log file and reads its header.
+func (s *Store) openLog(num uint64, st logStat) error {
+	l := &logFile{num: num, stat: st, name: filepath.Join(s.logDir(), logName(num)), next: logHeader, ahead: logHeader, inflight: map[int64]int64{}}
+	f, err := s.fs.OpenRW(l.name)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	l.file, l.bulk = f, f
+	b := make([]byte, logHeader)
+	var got uint64
+	n, err := f.ReadAt(b, 0)
+	if n == len(b) {
+		got, l.lane, l.key, err = parseLogHeader(b)
+		if err == nil && got != num {
+			err = cairn.Errorf("open log", cairn.Corrupt, "file %d calls itself log %d", num, got)
+		}
+	}
+	if err != nil {
+		return s.setAside(l, err)
+	}
+	l.bulk = s.openBulk(l.name, l.lane, f)
+	s.logs[num] = l
+	return nil
+}
+
+// setAside deals with a log file without a header. When a crash cut its making
+// short nothing was ever acknowledged in it, and the file is as short as that;
+// else its records are lost, and somebody has to know.
+func (s *Store) setAside(l *logFile, cause error) error {
+	size, err := l.file.Size()
+	if err != nil {
+		return err
+	}
+	if size <= logHeader && l.stat.count == 0 {
+		return errors.Join(l.close(), s.fs.Remove(l.name))
+	}
+	s.log.Error("log has no header", "log", l.num, "shards", l.stat.count, "err", cause)
+	l.bad = cause
+	l.retired = true
+	l.stat.sealed = true
+	s.logs[l.num] = l
+	return nil
+}
+
+func (s *Store) raiseSeq(seq uint64) {
+	if seq > s.seq.Load() {
+		s.seq.Store(seq)
+	}
+}
+
+// candidate is a fact of a log that the index does not know.
+type candidate struct {
+	l *logFile
+	f found
+}
+
+// replay brings an index that opened in line with the logs.
+func (s *Store) replay() error {
+	var news []candidate
+	for _, l := range s.sortedLogs() {
+		if l.stat.sealed || l.bad != nil {
+			continue
+		}
+		more, err := s.inspect(l)
+		if err != nil {
+			return fmt.Errorf("recover log %d: %w", l.num, err)
+		}
+		news = append(news, more...)
+	}
+	slices.SortStableFunc(news, func(a, b candidate) int {
+		switch {
+		case a.f.seq < b.f.seq:
+			return -1
+		case a.f.seq > b.f.seq:
+			return 1
+		}
+		return 0
+	})
+	for _, c := range news {
+		if err := s.admit(c); err != nil {
+			return fmt.Errorf("recover log %d: %w", c.l.num, err)
+		}
+	}
+	if len(news) > 0 {
+		s.log.Info("records found above the watermark", "frames", len(news))
+	}
+	return s.endReplay()
+}
+
+// endReplay writes the state of the logs that were inspected. Only now may
+// their watermarks pass what was found above them.
+func (s *Store) endReplay() error {
+	b := s.ix.db.NewBatch()
+	defer ignoreClose(b)
+	var err error
+	for _, l := range s.logs {
+		if l.stat.sealed || l.bad != nil {
+			continue
+		}
+		clear(l.inflight)
+		l.seen = nil
+		l.stat.watermark = l.next
+		err = errors.Join(err, b.Set(logKey(l.num), l.stat.append(nil), nil))
+	}
+	if err == nil {
+		err = b.Commit(pebble.Sync)
+	}
+	if err != nil {
+		return fmt.Errorf("write index: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) sortedLogs() []*logFile {
+	var logs []*logFile
+	for _, l := range s.logs {
+		logs = append(logs, l)
+	}
+	slices.SortFunc(logs, func(a, b *logFile) int { return int(a.num) - int(b.num) })
+	return logs
+}
+
+// inspect scans a log that is not sealed, as far as the index says, and returns
+// what the index may not know. It readies the log for more: items, next, and
+// the account are set from what was found.
+func (s *Store) inspect(l *logFile) ([]candidate, error) {
+	size, err := l.file.Size()
+	if err != nil {
+		return nil, err
+	}
+	if items, start, ok, err := readFooter(l.file, size, l.num, &l.key); err != nil {
+		return nil, err
+	} else if ok {
+		return s.inspectFooter(l, items, start)
+	}
+	sc, err := scanLog(l.file, size, l.num, l.lane, &l.key)
+	if err != nil {
+		return nil, err
+	}
+	var news []candidate
+	voided := false
+	l.seen = map[int64]bool{}
+	for _, f := range sc.frames {
+		s.raiseSeq(f.seq)
+		l.seen[f.off] = true
+		known, keep, err := s.weigh(l, f)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case known:
+			l.items = append(l.items, f.items()...)
+		case keep:
+			news = append(news, candidate{l, f})
+			l.inflight[f.off] = f.extent
+		default:
+			voided = true
+			sc.gaps = append(sc.gaps, gap{f.off, f.extent})
+			if err := s.voidFrame(l, f); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if voided {
+		if err := l.file.Datasync(); err != nil {
+			return nil, err
+		}
+	}
+	return news, s.tidy(l, sc)
+}
+
+// items returns what a footer says of the frame.
+func (f found) items() []footerItem {
+	if f.kind == typeRecord {
+		return []footerItem{{id: f.id, entry: f.e}}
+	}
+	var items []footerItem
+	for _, d := range f.dead {
+		items = append(items, footerItem{isDelete: true, id: d.id, dead: d})
+	}
+	return items
+}
+
+// weigh says whether the index knows a frame, and if not, whether it should.
+func (s *Store) weigh(l *logFile, f found) (known, keep bool, err error) {
+	below := f.off < l.stat.watermark
+	if f.kind == typeDelete {
+		return below, true, nil
+	}
+	e, ok, err := s.ix.get(f.id)
+	if err != nil {
+		return false, false, err
+	}
+	if ok && e.log == f.log && e.off == f.off {
+		return true, true, nil
+	}
+	dead, err := s.ix.seqAt(deadKey(l.num, f.id))
+	if err != nil {
+		return false, false, err
+	}
+	if dead > f.seq {
+		return true, true, nil
+	}
+	return false, !below && !(ok && e.seq >= f.seq), nil
+}
+
+// inspectFooter is inspect for a log whose footer was written and whose sealing
+// the index does not know.
+func (s *Store) inspectFooter(l *logFile, items []footerItem, start int64) ([]candidate, error) {
+	var news []candidate
+	bySeq := map[uint64]int{} // delete items of one frame, to one candidate
+	for _, it := range items {
+		if it.isDelete {
+			i, ok := bySeq[it.dead.seq]
+			if !ok {
+				i = len(news)
+				bySeq[it.dead.seq] = i
+				news = append(news, candidate{l, found{frame: frame{kind: typeDelete, log: l.num, seq: it.dead.seq}}})
+			}
+			news[i].f.dead = append(news[i].f.dead, it.dead)
+			continue
+		}
+		f := found{frame: frame{kind: typeRecord, log: l.num, off: it.entry.off, seq: it.entry.seq}, id: it.id, e: it.entry}
+		known, keep, err := s.weigh(l, f)
+		if err != nil {
+			return nil, err
+		}
+		if !known && keep {
+			news = append(news, candidate{l, f})
+		}
+	}
+	for _, c := range news {
+		s.raiseSeq(c.f.seq)
+	}
+	l.items = items
+	l.next = start
+	l.inflight[0] = 0 // keeps the watermark down until all is in
+	l.retired = true
+	l.footed = true
+	return news, nil
+}
+
+// admit puts a fact the index does not know into it, unless a newer one stands
+// there already.
+func (s *Store) admit(c candidate) error {
+	if c.f.kind == typeDelete {
+		return s.admitDelete(c)
+	}
+	old, ok, err := s.ix.get(c.f.id)
+	if err != nil {
+		return err
+	}
+	dead, err := s.ix.seqAt(deadKey(c.l.num, c.f.id))
+	if err != nil {
+		return err
+	}
+	err = nil
+	switch {
+	case dead > c.f.seq:
+		return nil
+	case ok && old.seq >= c.f.seq:
+		err = errors.New("a newer one is here")
+	case !c.l.footed:
+		err = verifyFound(c.l, c.f)
+	}
+	if err != nil {
+		s.log.Info("unacknowledged record dropped", "shard", c.f.id, "log", c.l.num, "err", err)
+		if c.l.footed {
+			return nil
+		}
+		delete(c.l.inflight, c.f.off)
+		if err := errors.Join(s.voidFrame(c.l, c.f), c.l.file.Datasync()); err != nil {
+			return err
+		}
+		s.forget(c.l, c.f.extent)
+		s.giveUp(c.l, c.f.off, c.f.extent)
+		return nil
+	}
+	r := &request{id: c.f.id, e: c.f.e}
+	if ok {
+		r.old = &old
+		s.balance(old)
+	}
+	return s.applyFound(c, r)
+}
+
+func (s *Store) admitDelete(c candidate) error {
+	r := &request{seq: c.f.seq, dead: []victim{}}
+	for _, d := range c.f.dead {
+		e, ok, err := s.ix.get(d.id)
+		if err != nil {
+			return err
+		}
+		if ok && e.seq < d.seq {
+			s.balance(e)
+			r.dead = append(r.dead, victim{id: d.id, e: e})
+		} else {
+			r.dead = append(r.dead, victim{id: d.id, e: entry{log: d.victim}, seq: d.seq})
+		}
+	}
+	if err := s.applyFound(c, r); err != nil {
+		return err
+	}
+	for _, v := range r.dead {
+		if v.seq == 0 {
+			s.giveUpAll(&v.e)
+		}
+	}
+	return nil
+}
+
+// balance prepares for a record to be taken off its log's account when its
+// extent was given up before the crash, and so was not counted by tidy.
+func (s *Store) balance(e entry) {
+	l := s.logs[e.log]
+	if l != nil && l.seen != nil && !l.seen[e.off] && s.punchable(l, e.extent) {
+		l.stat.alloc += e.extent
+	}
+}
+
+// applyFound indexes what recovery found. The items of a log with a footer are
+// known already.
+func (s *Store) applyFound(c candidate, r *request) error {
+	items := len(c.l.items)
+	var at *logFile
+	if r.dead != nil {
+		at = c.l
+	}
+	if err := s.apply(at, c.f.off, []*request{r}); err != nil {
+		return err
+	}
+	if c.l.footed {
+		c.l.items = c.l.items[:items]
+	}
+	return nil
+}
+
+// voidFrame makes a frame none.
+func (s *Store) voidFrame(l *logFile, f found) error {
+	if _, err := l.file.WriteAt(make([]byte, frameSize), f.off); err != nil {
+		return fmt.Errorf("void frame: %w", err)
+	}
+	return nil
+}
+
+// tidy cuts what follows the last frame off, gives large gaps back and sets the
+// log's account by what is left.
+func (s *Store) tidy(l *logFile, sc scanned) error {
+	align := int64(blockSize)
+	if l.lane == small {
+		align = sectorSize
+	}
+	l.next = alignUp(sc.end, align)
+	if err := l.file.Truncate(l.next); err != nil {
+		return err
+	}
+	l.ahead = l.next
+	held := l.next - logHeader
+	for _, g := range sc.gaps {
+		if !s.punchable(l, g.n) {
+			continue
+		}
+		if err := l.file.PunchHole(g.off, g.n); err == nil {
+			held -= g.n
+		} else if !errors.Is(err, durable.ErrUnsupported) {
+			return err
+		}
+	}
+	l.stat.alloc = held
+	return l.file.Sync()
+}
+
+// resume seals the logs that will take no more, and picks the open ones.
+func (s *Store) resume() error {
+	for _, l := range s.sortedLogs() {
+		if l.stat.sealed || l.bad != nil || l.retired {
+			continue
+		}
+		if prev := s.open[l.lane]; prev != nil {
+			prev.retired = true
+		}
+		s.open[l.lane] = l
+	}
+	return s.sealRetired()
+}
