@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/cairn-store/cairn"
+	"github.com/cairn-store/cairn/gateway/catalog"
+	"github.com/cairn-store/cairn/gateway/seal"
+)
+
+// Get opens an object. Nothing is read from nodes before Body.WriteTo.
+func (e *Engine) Get(ctx context.Context, req GetRequest) (*Object, error) {
+	v, err := e.find(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := req.If.Check(v, e.cfg.Now()); err != nil {
+		return nil, err
+	}
+	o := &Object{Version: v, Length: v.Size}
+	switch {
+	case req.PartNumber > 0:
+		err = o.selectPart(req.PartNumber)
+	case req.Range != nil && !(v.Size == 0 && req.Range.Suffix > 0):
+		o.Partial = true
+		o.Offset, o.Length, err = req.Range.Resolve(v.Size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	body := &objectBody{e: e, ctx: ctx, parts: v.Parts, from: o.Offset, to: o.Offset + o.Length}
+	body.unpin = e.pins.hold(v.Parts)
+	o.Body = body
+	return o, nil
+}
+
+// find returns the version a read asks for.
+func (e *Engine) find(ctx context.Context, req GetRequest) (*cairn.Version, error) {
+	if _, err := e.bucket(ctx, req.Bucket); err != nil {
+		return nil, err
+	}
+	if req.Version.IsZero() {
+		v, err := e.newest(ctx, req.Bucket, req.Key)
+		if err != nil {
+			return nil, err
+		}
+		if v == nil || v.Version.Marker {
+			return nil, fmt.Errorf("%q/%q: %w", req.Bucket, req.Key, ErrNoSuchKey)
+		}
+		return &v.Version, nil
+	}
+	v, err := e.catalog.Version(ctx, req.Bucket, req.Key, req.Version)
+	if errors.Is(err, cairn.NotFound) {
+		return nil, fmt.Errorf("%q/%q: %w", req.Bucket, req.Key, ErrNoSuchVersion)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up version of %q/%q: %w", req.Bucket, req.Key, err)
+	}
+	if v.Version.Marker {
+		return nil, ErrDeleteMarker
+	}
+	return &v.Version, nil
+}
+
+// selectPart narrows o to one part. An object that was put whole is its own
+// part 1.
+func (o *Object) selectPart(number int) error {
+	v := o.Version
+	if len(v.Parts) == 0 || v.Parts[0].Number == 0 {
+		if number != 1 {
+			return ErrInvalidPartNo
+		}
+		o.Partial = v.Size > 0
+		return nil
+	}
+	var at int64
+	for _, p := range v.Parts {
+		if p.Number == number {
+			o.Offset, o.Length, o.Partial, o.Parts = at, p.Size, true, len(v.Parts)
+			return nil
+		}
+		at += p.Size
+	}
+	return ErrInvalidPartNo
+}
+
+// objectBody writes bytes [from, to) of an object. It carries the context of
+// the request it was opened for, which is as long as it lives.
+type objectBody struct {
+	e        *Engine
+	ctx      context.Context
+	parts    []cairn.Part
+	from, to int64
+	unpin    func()
+}
+
+// Close lets the object's segments be collected, if it was deleted meanwhile.
+func (b *objectBody) Close() error {
+	b.unpin()
+	return nil
+}
+
+// WriteTo implements Body.
+func (b *objectBody) WriteTo(w io.Writer) (written int64, err error) {
+	var partStart int64
+	for i := range b.parts {
+		p := &b.parts[i]
+		partEnd := partStart + p.Size
+		if partEnd > b.from && partStart < b.to {
+			n, err := b.e.writePartRange(b.ctx, w, p, max(b.from-partStart, 0), min(b.to, partEnd)-partStart)
+			written += n
+			b.e.metrics.read(n)
+			if err != nil {
+				return written, err
+			}
+		}
+		partStart = partEnd
+	}
+	return written, nil
+}
+
+// writePartRange writes bytes [from, to) of a part.
+func (e *Engine) writePartRange(ctx context.Context, w io.Writer, p *cairn.Part, from, to int64) (written int64, err error) {
+	content, err := e.keys.UnwrapKey(p.Key)
+	if err != nil {
+		return 0, fmt.Errorf("unwrap content key: %w", err)
+	}
+	var start int64
+	for number, s := range p.Segments {
+		end := start + s.PlainLen
+		if end > from && start < to {
+			r, err := e.partSegment(ctx, p, number, content)
+			if err != nil {
+				return written, err
+			}
+			n, err := r.writeRange(ctx, w, max(from-start, 0), min(to, end)-start)
+			written += n
+			if err != nil {
+				return written, err
+			}
+		}
+		start = end
+	}
+	return written, nil
+}
+
+// partSegment returns the reader of a part's segment, with its mirror.
+func (e *Engine) partSegment(ctx context.Context, p *cairn.Part, number int, content seal.ContentKey) (*segmentReader, error) {
+	s := p.Segments[number]
+	c := seal.Context{Owner: e.keys.Owner(), Object: p.Object, Part: p.Written, Number: number, PartLen: p.Size}
+	r, err := e.openReader(ctx, s.ID, content, c)
+	if err != nil || s.Mirror == (cairn.SegmentID{}) {
+		return r, err
+	}
+	r.mirror, err = e.openReader(ctx, s.Mirror, content, c)
+	return r, err
+}
+
+func (e *Engine) openReader(ctx context.Context, id cairn.SegmentID, content seal.ContentKey, c seal.Context) (*segmentReader, error) {
+	entry, err := e.catalog.Segment(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("look up segment %s: %w", id.Short(), err)
+	}
+	return e.newSegmentReader(entry, content, c)
+}
+
+// pins are the segments that somebody is reading: a delete leaves them on
+// their nodes until the read has ended. The zero value is ready.
+type pins struct {
+	mu    sync.Mutex // guards count
+	count map[cairn.SegmentID]int
+}
+
+// hold pins every segment of parts and returns what lets go, once.
+func (p *pins) hold(parts []cairn.Part) (release func()) {
+	p.change(parts, 1)
+	return sync.OnceFunc(func() { p.change(parts, -1) })
+}
+
+func (p *pins) change(parts []cairn.Part, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.count == nil {
+		p.count = map[cairn.SegmentID]int{}
+	}
+	for _, part := range parts {
+		for _, s := range part.Segments {
+			for _, id := range []cairn.SegmentID{s.ID, s.Mirror} {
+				if p.count[id] += n; p.count[id] == 0 {
+					delete(p.count, id)
+				}
+			}
+		}
+	}
+}
+
+func (p *pins) held(place catalog.Location) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count[place.Segment] > 0
+}

@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cairn-store/cairn"
+	"github.com/cairn-store/cairn/gateway/catalog"
+)
+
+// settleTimeout bounds what is done for a write after its client has gone.
+const settleTimeout = time.Minute
+
+// write is one write under way. What it may leave on nodes is kept as intents
+// in the catalog before any node makes it durable. It ends with commit, in one
+// step with what it wrote, or with undo.
+type write struct {
+	e       *Engine
+	bucket  string
+	intents []catalog.Intent
+	left    []catalog.Location // of failed attempts; to be deleted in any case
+	unsure  bool               // a commit failed, but may have taken effect
+}
+
+func (e *Engine) beginWrite(bucket string) *write { return &write{e: e, bucket: bucket} }
+
+// plan records that segments or records of these ids may come to lie on nodes.
+// It must have returned before any node commits one.
+func (w *write) plan(ctx context.Context, ids ...cairn.SegmentID) error {
+	return w.record(ctx, catalog.Intent{ID: w.e.clock.Next()}, ids)
+}
+
+// planVersion is plan for what makes version id of a key visible to recovery.
+func (w *write) planVersion(ctx context.Context, key string, id cairn.VersionID, ids ...cairn.SegmentID) error {
+	return w.record(ctx, catalog.Intent{ID: id, Key: key}, ids)
+}
+
+// planDelete is plan for a deletion, of a key or, if key is empty, of the bucket.
+func (w *write) planDelete(ctx context.Context, key string, id cairn.VersionID, record cairn.SegmentID) error {
+	return w.record(ctx, catalog.Intent{ID: id, Key: key, Delete: true}, []cairn.SegmentID{record})
+}
+
+func (w *write) record(ctx context.Context, in catalog.Intent, ids []cairn.SegmentID) error {
+	in.Bucket, in.Started = w.bucket, w.e.cfg.Now().UnixNano()
+	for _, id := range ids {
+		in.Places = append(in.Places, catalog.Location{Segment: id})
+	}
+	w.intents = append(w.intents, in)
+	err := w.e.catalog.Commit(context.WithoutCancel(ctx), &catalog.Batch{PutIntents: []*catalog.Intent{&in}})
+	if err != nil {
+		return fmt.Errorf("record intent: %w", err)
+	}
+	return nil
+}
+
+// leave notes places to be deleted once the write has ended.
+func (w *write) leave(places ...catalog.Location) { w.left = append(w.left, places...) }
+
+// commit applies b together with the end of the intents. Once begun it is not
+// given up: a write that is half decided would be neither there nor undone.
+func (w *write) commit(ctx context.Context, b *catalog.Batch) error {
+	for i := range w.intents {
+		b.DropIntents = append(b.DropIntents, w.intents[i].ID)
+	}
+	b.AddGarbage = append(b.AddGarbage, w.left...)
+	err := w.e.catalog.Commit(context.WithoutCancel(ctx), b)
+	var cond *catalog.ConditionError
+	if err != nil {
+		w.unsure = !errors.As(err, &cond)
+		return err
+	}
+	w.intents = nil
+	if len(b.AddGarbage) > 0 || len(b.Refs) > 0 {
+		w.e.wakeCollector()
+	}
+	return nil
+}
+
+// undo ends a write that failed; it does nothing after a commit. It does not
+// wait for nodes.
+func (w *write) undo() {
+	if w.unsure {
+		return // the next start tells from the catalog whether it was committed
+	}
+	for i := range w.intents {
+		in := w.intents[i]
+		w.e.unfinished.add(&in)
+	}
+	if len(w.intents) > 0 {
+		w.e.wakeCollector()
+	}
+}
+
+// unfinished is the intents whose writes have failed and are to be ended. The
+// zero value is ready.
+type unfinished struct {
+	mu      sync.Mutex // guards intents
+	intents []*catalog.Intent
+}
+
+func (u *unfinished) add(in *catalog.Intent) {
+	u.mu.Lock()
+	u.intents = append(u.intents, in)
+	u.mu.Unlock()
+}
+
+func (u *unfinished) take() []*catalog.Intent {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := u.intents
+	u.intents = nil
+	return all
+}
+
+// endUnfinished ends failed writes; those it cannot end yet it keeps.
+func (e *Engine) endUnfinished(ctx context.Context) {
+	for _, in := range e.unfinished.take() {
+		if err := e.endIntent(ctx, in); err != nil {
+			e.unfinished.add(in)
+			if ctx.Err() != nil {
+				return
+			}
+			e.log.WarnContext(ctx, "failed write not undone yet", "bucket", in.Bucket, "err", err)
+		}
+	}
+}
+
+// endIntent completes a deletion and undoes everything else. A tombstone goes
+// before the garbage of a version: should a node that is away keep a record of
+// it, the tombstone says that there never was such a version.
+func (e *Engine) endIntent(ctx context.Context, in *catalog.Intent) error {
+	b := &catalog.Batch{DropIntents: []cairn.VersionID{in.ID}, AddGarbage: in.Places}
+	switch {
+	case in.Key == "":
+	case in.Delete:
+		prev, err := e.newest(ctx, in.Bucket, in.Key)
+		if err != nil {
+			return err
+		}
+		if prev != nil && prev.Version.ID.Compare(in.ID) < 0 {
+			_, err := e.Delete(ctx, DeleteRequest{Bucket: in.Bucket, Key: in.Key})
+			if err != nil && !errors.Is(err, ErrNoSuchBucket) {
+				return err
+			}
+		}
+	default:
+		t := cairn.Tombstone{Bucket: in.Bucket, Key: in.Key, ID: e.clock.Next(), Target: in.ID}
+		if _, err := e.writeRecord(ctx, cairn.NewSegmentID(), cairn.KindTombstone, t.Encode(), nil); err != nil {
+			return err
+		}
+	}
+	if err := e.catalog.Commit(context.WithoutCancel(ctx), b); err != nil {
+		return err
+	}
+	e.wakeCollector()
+	return nil
+}

@@ -1,0 +1,235 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/cairn-store/cairn"
+	"github.com/cairn-store/cairn/gateway/catalog"
+	"github.com/cairn-store/cairn/gateway/seal"
+)
+
+// segmentReader reads verified plaintext of one segment.
+type segmentReader struct {
+	e      *Engine
+	entry  *catalog.SegmentEntry
+	layout cairn.Layout
+	seal   *seal.Segment
+	nodes  []Node         // by shard; nil where the shard is nowhere
+	mirror *segmentReader // the same bytes on the second group, or nil
+
+	mu  sync.Mutex // guards bad
+	bad map[int]string
+}
+
+func (e *Engine) newSegmentReader(entry *catalog.SegmentEntry, content seal.ContentKey, c seal.Context) (*segmentReader, error) {
+	layout, err := cairn.NewLayout(entry.Scheme, entry.PlainLen)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := content.Segment(entry.Segment, c, layout)
+	if err != nil {
+		return nil, fmt.Errorf("derive keys of segment %s: %w", entry.Segment.Short(), err)
+	}
+	r := &segmentReader{e: e, entry: entry, layout: layout, seal: sealer, nodes: make([]Node, len(entry.Nodes)), bad: map[int]string{}}
+	for i, id := range entry.Nodes {
+		if id.IsZero() {
+			continue
+		}
+		n, err := e.cluster.Node(id)
+		if err != nil {
+			if errors.Is(err, cairn.NotFound) {
+				continue
+			}
+			return nil, err
+		}
+		r.nodes[i] = n
+	}
+	return r, nil
+}
+
+func (r *segmentReader) shard(i int) cairn.ShardID {
+	return cairn.ShardID{Segment: r.entry.Segment, Index: uint8(i)}
+}
+
+// usable reports whether shard i may still give bytes.
+func (r *segmentReader) usable(i int) bool {
+	if i >= len(r.nodes) || r.nodes[i] == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, bad := r.bad[i]
+	return !bad
+}
+
+// suspect reports whether the node of shard i just failed somebody: it is
+// asked when nobody else is left.
+func (r *segmentReader) suspect(i int) bool {
+	return r.e.suspects.has(r.nodes[i].ID(), r.e.cfg.Now())
+}
+
+// order returns the shards to read from in the order of preference, without
+// those in skip: data before parity, suspects last.
+func (r *segmentReader) order(skip []bool) []int {
+	var first, last []int
+	for i := range r.nodes {
+		switch {
+		case skip[i] || !r.usable(i):
+		case r.suspect(i):
+			last = append(last, i)
+		default:
+			first = append(first, i)
+		}
+	}
+	return append(first, last...)
+}
+
+// avoid passes shard i over for the rest of this read.
+func (r *segmentReader) avoid(i int, why string) {
+	r.mu.Lock()
+	r.bad[i] = why
+	r.mu.Unlock()
+}
+
+// forgive asks shard i again: it was late, not bad.
+func (r *segmentReader) forgive(i int) {
+	r.mu.Lock()
+	delete(r.bad, i)
+	r.mu.Unlock()
+}
+
+// failed takes note of what was wrong with shard i.
+func (r *segmentReader) failed(ctx context.Context, i int, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	r.avoid(i, err.Error())
+	if errors.Is(err, cairn.Corrupt) {
+		r.e.metrics.badShards.Inc()
+		r.e.log.WarnContext(ctx, "bad shard found", "segment", r.entry.Segment.Short(), "shard", i, "node", r.nodes[i].ID().Short(), "err", err)
+	}
+	r.e.nodeFailed(ctx, "read", r.nodes[i], err)
+}
+
+// window is a run of verified plaintext. release gives its memory back.
+type window struct {
+	parts   [][]byte
+	release func()
+}
+
+func (w *window) len() (n int64) {
+	for _, p := range w.parts {
+		n += int64(len(p))
+	}
+	return n
+}
+
+// fetch returns plaintext [from, to) of the segment, from whichever group
+// gives it first. Requires that the range lies in one stripe of r.
+func (r *segmentReader) fetch(ctx context.Context, from, to int64) (*window, error) {
+	if r.mirror == nil {
+		return r.fetchOwn(ctx, from, to)
+	}
+	type answer struct {
+		w   *window
+		err error
+	}
+	raceCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan answer, 2)
+	for _, group := range []*segmentReader{r, r.mirror} {
+		go func() {
+			w, err := group.fetchOwn(raceCtx, from, to)
+			answers <- answer{w, err}
+		}()
+	}
+	first := <-answers
+	if first.err != nil {
+		second := <-answers
+		if second.err != nil {
+			return nil, errors.Join(first.err, second.err)
+		}
+		return second.w, nil
+	}
+	cancel()
+	if second := <-answers; second.err == nil {
+		second.w.release()
+	}
+	return first.w, nil
+}
+
+// fetchOwn is fetch from this group alone; the range may span stripes.
+func (r *segmentReader) fetchOwn(ctx context.Context, from, to int64) (*window, error) {
+	var all window
+	var releases []func()
+	all.release = func() {
+		for _, f := range releases {
+			f()
+		}
+	}
+	for from < to {
+		st := r.layout.StripeAt(from)
+		end := min(to, st.PlainOffset+int64(st.PlainLen))
+		w, err := r.fetchStripe(ctx, st, int(from-st.PlainOffset), int(end-st.PlainOffset))
+		if err != nil {
+			all.release()
+			return nil, err
+		}
+		all.parts = append(all.parts, w.parts...)
+		releases = append(releases, w.release)
+		from = end
+	}
+	return &all, nil
+}
+
+// writeRange writes plaintext [from, to) of the segment, reading one stripe
+// ahead of what is being written.
+func (r *segmentReader) writeRange(ctx context.Context, w io.Writer, from, to int64) (written int64, err error) {
+	type answer struct {
+		w   *window
+		err error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	windows := make(chan answer, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(windows)
+		for from < to {
+			st := r.layout.StripeAt(from)
+			end := min(to, st.PlainOffset+int64(st.PlainLen))
+			win, err := r.fetch(ctx, from, end)
+			windows <- answer{win, err}
+			if err != nil {
+				return
+			}
+			from = end
+		}
+	})
+	for a := range windows {
+		if err == nil {
+			err = a.err
+		}
+		if a.err != nil {
+			continue
+		}
+		for _, p := range a.w.parts {
+			if err != nil {
+				break
+			}
+			var n int
+			n, err = w.Write(p)
+			written += int64(n)
+		}
+		a.w.release()
+		if err != nil {
+			cancel()
+		}
+	}
+	wg.Wait()
+	return written, err
+}
