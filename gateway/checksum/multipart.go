@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/cairn-store/cairn"
 )
@@ -85,4 +86,35 @@ func MultipartETag(parts []cairn.Part) (string, error) {
 		h.Write(sum)
 	}
 	return hex.EncodeToString(h.Sum(nil)) + "-" + strconv.Itoa(len(parts)), nil
+}
+
+// OfParts returns the checksums of an object made of parts. Of an upload for
+// which an algorithm was asked, every part has that checksum. Of one for which
+// none was, the parts may carry whatever they came with: when all came with the
+// same, the object has it too, over the whole object if it can be combined;
+// otherwise the object has none.
+func OfParts(algorithm string, fullObject bool, parts []cairn.Part) ([]cairn.Checksum, error) {
+	if algorithm == "" {
+		for _, candidate := range Algorithms() {
+			if sum, err := Multipart(candidate, Combines(candidate), parts); err == nil {
+				return []cairn.Checksum{sum}, nil
+			}
+		}
+		return nil, nil
+	}
+	sum, err := Multipart(algorithm, fullObject, parts)
+	if err != nil {
+		return nil, err
+	}
+	return []cairn.Checksum{sum}, nil
+}
+
+// Claims reports whether a claimed checksum of an object agrees with one that
+// was computed. The number of parts may be left out of a composite one.
+func Claims(claim string, sum cairn.Checksum) bool {
+	if claim == sum.Value {
+		return true
+	}
+	value, _, _ := strings.Cut(sum.Value, "-")
+	return sum.Composite && claim == value
 }

@@ -1,0 +1,185 @@
+package s3api
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/cairn-store/cairn"
+)
+
+// response counts what is sent, and gives a client that stops reading up.
+type response struct {
+	http.ResponseWriter
+	control  *http.ResponseController
+	patience time.Duration
+	until    time.Time // the write deadline that is set
+	status   int       // 0 until the header was sent
+	sent     int64
+}
+
+func newResponse(w http.ResponseWriter, patience time.Duration) *response {
+	return &response{ResponseWriter: w, control: http.NewResponseController(w), patience: patience}
+}
+
+// Unwrap lets http.ResponseController find what is beneath.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) begun() bool { return w.status != 0 }
+
+func (w *response) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		w.status = status
+	}
+	w.extend()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if !w.begun() {
+		w.status = http.StatusOK
+	}
+	w.extend()
+	n, err := w.ResponseWriter.Write(p)
+	w.sent += int64(n)
+	return n, err
+}
+
+// extend moves the deadline while the client makes progress. It is moved in
+// steps, because setting it costs a system call on some connections.
+func (w *response) extend() {
+	now := time.Now()
+	if w.until.Sub(now) > w.patience/2 {
+		return
+	}
+	w.until = now.Add(w.patience)
+	// Not every ResponseWriter has a connection to set a deadline on.
+	_ = w.control.SetWriteDeadline(w.until)
+}
+
+// pacedBody gives a client up that stops sending. The deadline is per progress,
+// not for the whole body.
+type pacedBody struct {
+	io.ReadCloser
+	control  *http.ResponseController
+	patience time.Duration
+	until    time.Time
+	received int64
+	ended    bool // nothing more will come
+}
+
+func newPacedBody(w http.ResponseWriter, b io.ReadCloser, patience time.Duration) *pacedBody {
+	return &pacedBody{ReadCloser: b, control: http.NewResponseController(w), patience: patience, ended: b == http.NoBody}
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	if b.ended {
+		return 0, io.EOF
+	}
+	if now := time.Now(); b.until.Sub(now) <= b.patience/2 {
+		b.until = now.Add(b.patience)
+		_ = b.control.SetReadDeadline(b.until) // not supported everywhere
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.received += int64(n)
+	if errors.Is(err, io.EOF) {
+		b.ended = true
+		// net/http watches the connection from here on; the deadline must not
+		// look like the client hanging up.
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// sendXML sends a finished document.
+func (c *call) sendXML(status int, x *xmlWriter) {
+	head := c.w.Header()
+	head.Set("Content-Type", "application/xml")
+	head.Set("Content-Length", number(x.b.Len()))
+	c.w.WriteHeader(status)
+	if c.r.Method != http.MethodHead {
+		_, _ = c.w.Write(x.b.Bytes()) // a client that went away is nobody's fault
+	}
+}
+
+// done sends an answer without a body.
+func (c *call) done(status int) {
+	if status != http.StatusNoContent {
+		c.w.Header().Set("Content-Length", "0")
+	}
+	c.w.WriteHeader(status)
+}
+
+// outcome is what an operation that may take long has to say.
+type outcome struct {
+	document   *xmlWriter
+	version    *cairn.Version // made by it; may be nil
+	durability string
+}
+
+// patiently runs an operation that may take long and sends its document. While
+// it runs, blanks are sent so that the client keeps waiting; from then on the
+// status is 200, and a failure becomes an Error document, as in S3. The context
+// of op is that of the request.
+func (c *call) patiently(op func() (outcome, error)) error {
+	type result struct {
+		outcome
+		err error
+	}
+	finished := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			if p := recover(); p != nil { // here it would end the process
+				r.err = fmt.Errorf("panic in %s: %v\n%s", c.operation(), p, debug.Stack())
+			}
+			finished <- r
+		}()
+		r.outcome, r.err = op()
+	}()
+	ticker := time.NewTicker(c.cfg.KeepAlive)
+	defer ticker.Stop()
+	for {
+		select {
+		case r := <-finished:
+			switch {
+			case r.err != nil && !c.w.begun():
+				return r.err
+			case r.err != nil:
+				e, known := ErrorOf(r.err)
+				if !known {
+					c.report(r.err, known)
+				}
+				r.document = c.errorDocument(e)
+			}
+			c.sendLate(r.outcome)
+			return nil
+		case <-ticker.C:
+			c.blank()
+		}
+	}
+}
+
+// blank sends white space, which XML allows after its declaration.
+func (c *call) blank() {
+	if !c.w.begun() {
+		c.w.Header().Set("Content-Type", "application/xml")
+		c.w.WriteHeader(http.StatusOK)
+		_, _ = c.w.Write([]byte(xmlDeclaration))
+	}
+	_, _ = c.w.Write([]byte("\n"))
+	_ = c.w.control.Flush() // a client that went away ends the request's context
+}
+
+// sendLate sends the document, or what is left of it when blanks went before.
+func (c *call) sendLate(o outcome) {
+	if c.w.begun() {
+		_, _ = c.w.Write(o.document.b.Bytes()[len(xmlDeclaration):])
+		return
+	}
+	c.storedHeaders(o.version, o.durability)
+	c.sendXML(http.StatusOK, o.document)
+}

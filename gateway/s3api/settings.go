@@ -1,0 +1,138 @@
+package s3api
+
+import "net/http"
+
+// notConfigured are the settings of buckets. None can be changed yet; each is
+// answered as S3 answers for a bucket that nobody has configured.
+var notConfigured = []route{
+	setting("GET", "GetBucketAcl", "acl", func(c *call) error { return c.show(c.ownerACL()) }),
+	setting("PUT", "PutBucketAcl", "acl", putACL),
+	setting("GET", "GetBucketVersioning", "versioning", empty("VersioningConfiguration")),
+	setting("GET", "GetBucketRequestPayment", "requestPayment", func(c *call) error {
+		return c.show(nested("BucketOwner", "RequestPaymentConfiguration", "Payer"))
+	}),
+	setting("GET", "GetBucketOwnershipControls", "ownershipControls", func(c *call) error {
+		return c.show(nested("BucketOwnerEnforced", "OwnershipControls", "Rule", "ObjectOwnership"))
+	}),
+	setting("GET", "GetBucketEncryption", "encryption", func(c *call) error {
+		return c.show(nested("AES256", "ServerSideEncryptionConfiguration", "Rule", "ApplyServerSideEncryptionByDefault", "SSEAlgorithm"))
+	}),
+	setting("GET", "GetPublicAccessBlock", "publicAccessBlock", func(c *call) error { return c.show(publicAccessBlock()) }),
+	setting("GET", "GetBucketLogging", "logging", empty("BucketLoggingStatus")),
+	setting("GET", "GetBucketNotificationConfiguration", "notification", empty("NotificationConfiguration")),
+	setting("GET", "GetBucketAccelerateConfiguration", "accelerate", empty("AccelerateConfiguration")),
+	setting("GET", "GetBucketPolicy", "policy", absent("NoSuchBucketPolicy")),
+	setting("GET", "GetBucketPolicyStatus", "policyStatus", absent("NoSuchBucketPolicy")),
+	setting("GET", "GetBucketCors", "cors", absent("NoSuchCORSConfiguration")),
+	setting("GET", "GetBucketLifecycleConfiguration", "lifecycle", absent("NoSuchLifecycleConfiguration")),
+	setting("GET", "GetBucketTagging", "tagging", absent("NoSuchTagSet")),
+	setting("GET", "GetBucketWebsite", "website", absent("NoSuchWebsiteConfiguration")),
+	setting("GET", "GetBucketReplication", "replication", absent("ReplicationConfigurationNotFoundError")),
+	setting("GET", "GetObjectLockConfiguration", "object-lock", absent("ObjectLockConfigurationNotFoundError")),
+	setting("DELETE", "DeleteBucketPolicy", "policy", gone),
+	setting("DELETE", "DeleteBucketCors", "cors", gone),
+	setting("DELETE", "DeleteBucketLifecycle", "lifecycle", gone),
+	setting("DELETE", "DeleteBucketTagging", "tagging", gone),
+	setting("DELETE", "DeleteBucketWebsite", "website", gone),
+	setting("DELETE", "DeleteBucketReplication", "replication", gone),
+}
+
+// setting is a route about a bucket that must be there.
+func setting(method, operation, query string, serve func(*call) error) route {
+	b := noBody
+	if method == http.MethodPut {
+		b = document
+	}
+	return route{operation: operation, action: "s3:" + operation, method: method, level: bucketLevel, query: query, body: b,
+		serve: func(c *call) error {
+			if _, err := c.cfg.Store.HeadBucket(c.ctx(), c.bucket); err != nil {
+				return err
+			}
+			return serve(c)
+		}}
+}
+
+func (c *call) show(x *xmlWriter) error {
+	c.sendXML(http.StatusOK, x)
+	return nil
+}
+
+func empty(root string) func(*call) error {
+	return func(c *call) error { return c.show(nested("", root)) }
+}
+
+func absent(code string) func(*call) error {
+	return func(*call) error { return fail(code) }
+}
+
+// gone answers the deletion of a setting, which succeeds when there is none.
+func gone(c *call) error {
+	c.done(http.StatusNoContent)
+	return nil
+}
+
+// nested writes a text inside elements inside each other.
+func nested(text string, path ...string) *xmlWriter {
+	x := newXML()
+	x.open(path[0])
+	for _, name := range path[1:] {
+		x.openPlain(name)
+	}
+	x.escape(text)
+	for i := len(path) - 1; i >= 0; i-- {
+		x.close(path[i])
+	}
+	return x
+}
+
+func publicAccessBlock() *xmlWriter {
+	x := newXML()
+	x.open("PublicAccessBlockConfiguration")
+	for _, name := range [...]string{"BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"} {
+		x.bool(name, true)
+	}
+	x.close("PublicAccessBlockConfiguration")
+	return x
+}
+
+// ownerACL says that the owner may do everything and nobody else anything.
+func (c *call) ownerACL() *xmlWriter {
+	x := newXML()
+	x.open("AccessControlPolicy")
+	c.owner(x, "Owner")
+	x.openPlain("AccessControlList")
+	x.openPlain("Grant")
+	x.b.WriteString(`<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">`)
+	x.elem("ID", c.cfg.OwnerID)
+	x.elem("DisplayName", c.cfg.OwnerName)
+	x.close("Grantee")
+	x.elem("Permission", "FULL_CONTROL")
+	x.close("Grant")
+	x.close("AccessControlList")
+	x.close("AccessControlPolicy")
+	return x
+}
+
+// putACL accepts the ACLs that say what is so already: admit has refused the
+// canned ones that say something else.
+func putACL(c *call) error {
+	data, _, err := c.readDocument(maxXML)
+	if err != nil {
+		return err
+	}
+	if len(data) > 0 || c.r.Header.Get("X-Amz-Acl") == "" {
+		return fail("AccessControlListNotSupported")
+	}
+	if c.key != "" {
+		if _, err := c.look(); err != nil {
+			return err
+		}
+	}
+	c.done(http.StatusOK)
+	return nil
+}
+
+func notSupported(c *call) error {
+	return failf("NotImplemented", "A request you provided implies functionality that is not implemented",
+		Field{"ResourceType", c.route.operation})
+}
