@@ -104,6 +104,18 @@ func (id VersionID) Compare(o VersionID) int {
 	return 0
 }
 
+// MarshalText returns the text form.
+func (id VersionID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads the text form; see ParseVersionID.
+func (id *VersionID) UnmarshalText(text []byte) error {
+	parsed, err := ParseVersionID(string(text))
+	if err == nil {
+		*id = parsed
+	}
+	return err
+}
+
 // ParseVersionID reads the text form of a version id.
 // A malformed text is an Invalid error.
 func ParseVersionID(s string) (VersionID, error) {
