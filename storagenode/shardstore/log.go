@@ -38,7 +38,7 @@ type logFile struct {
 	items    []footerItem    // what the footer will list; nil once sealed
 	retired  bool            // takes no more extents; sealed when inflight is empty
 	footed   bool            // recovery found a footer the index did not know of
-	seen     map[int64]bool  // offsets of the frames recovery found; nil otherwise
+	gaps     int64           // bytes between frames that recovery found and could not give back
 	bad      error           // its file is lost or damaged; nothing is served from it
 	stuck    bool            // holds live records its footer does not list: not to be compacted
 }

@@ -24,6 +24,9 @@ func (s *Store) rebuild() error {
 			if err == nil {
 				err = pass(l, frames)
 			}
+			if l.stat.sealed {
+				l.items = nil
+			}
 			if err != nil {
 				return fmt.Errorf("rebuild index from log %d: %w", l.num, err)
 			}
@@ -35,6 +38,7 @@ func (s *Store) rebuild() error {
 	err := b.DeleteRange([]byte{keyRebuild}, prefixEnd([]byte{keyRebuild}), nil)
 	for _, l := range s.logs {
 		l.stat.watermark = l.next
+		err = errors.Join(err, s.rebuildAccount(l))
 		shards += l.stat.count
 		err = errors.Join(err, b.Set(logKey(l.num), l.stat.append(nil), nil))
 		if l.stat.sealed {
@@ -56,8 +60,25 @@ func (s *Store) rebuild() error {
 	return s.fs.SyncDir(filepath.Dir(s.indexDir()))
 }
 
+// rebuildAccount sets the account of a log once the index is whole. The list of
+// a sealed log is read again rather than kept: lists of all logs may not fit.
+func (s *Store) rebuildAccount(l *logFile) error {
+	if l.bad != nil {
+		return nil
+	}
+	if !l.stat.sealed {
+		return s.recount(l)
+	}
+	_, err := s.rebuildList(l)
+	if err == nil {
+		err = s.recount(l)
+	}
+	l.items = nil
+	return err
+}
+
 // rebuildList returns the frames of a log: those its footer lists, or those it
-// holds when it has none. The first call for a log also sets its account.
+// holds when it has none.
 func (s *Store) rebuildList(l *logFile) ([]found, error) {
 	size, err := l.file.Size()
 	if err != nil {
@@ -69,6 +90,7 @@ func (s *Store) rebuildList(l *logFile) ([]found, error) {
 	}
 	if ok {
 		l.stat.sealed, l.retired, l.next = true, true, start
+		l.items = items
 		frames := make([]found, 0, len(items))
 		for _, it := range items {
 			frames = append(frames, it.found(l.num))
@@ -148,6 +170,7 @@ func (s *Store) rebuildRecords(l *logFile, frames []found) error {
 		if dead <= f.seq && (!ok || old.seq <= f.seq) && !l.stat.sealed {
 			if err := verifyFound(l, f); errors.Is(err, cairn.Corrupt) || errors.Is(err, cairn.Invalid) {
 				s.log.Warn("record does not fit its hashes", "shard", f.id, "log", l.num, "err", err)
+				l.gaps += f.extent
 				if err := errors.Join(s.voidFrame(l, f), l.file.Datasync()); err != nil {
 					return err
 				}
@@ -167,11 +190,7 @@ func (s *Store) rebuildRecords(l *logFile, frames []found) error {
 }
 
 func (s *Store) rebuildRecord(l *logFile, f found, dead uint64, old entry, ok bool) error {
-	if l.stat.sealed { // tidy counted the extents of the others
-		l.stat.alloc += f.extent
-	}
 	if dead > f.seq || ok && old.seq > f.seq {
-		s.forget0(l, f.extent)
 		s.giveUp(l, f.off, f.extent)
 		return nil
 	}
@@ -182,7 +201,6 @@ func (s *Store) rebuildRecord(l *logFile, f found, dead uint64, old entry, ok bo
 		was := s.logs[old.log]
 		was.stat.live -= old.extent
 		was.stat.count--
-		s.forget0(was, old.extent)
 		err = deleteEntry(b, f.id, old)
 	}
 	l.stat.live += f.extent
@@ -197,11 +215,4 @@ func (s *Store) rebuildRecord(l *logFile, f found, dead uint64, old entry, ok bo
 		s.giveUp(s.logs[old.log], old.off, old.extent)
 	}
 	return nil
-}
-
-// forget0 is forget before the store has an account of its own.
-func (s *Store) forget0(l *logFile, n int64) {
-	if s.punchable(l, n) {
-		l.stat.alloc -= n
-	}
 }

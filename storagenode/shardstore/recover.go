@@ -297,8 +297,8 @@ func (s *Store) endReplay() error {
 			continue
 		}
 		clear(l.inflight)
-		l.seen = nil
 		l.stat.watermark = l.next
+		err = errors.Join(err, s.recount(l))
 		err = errors.Join(err, b.Set(logKey(l.num), l.stat.append(nil), nil))
 	}
 	if err == nil {
@@ -338,10 +338,8 @@ func (s *Store) inspect(l *logFile) ([]candidate, error) {
 	}
 	var news []candidate
 	voided := false
-	l.seen = map[int64]bool{}
 	for _, f := range sc.frames {
 		s.raiseSeq(f.seq)
-		l.seen[f.off] = true
 		known, keep, err := s.weigh(l, f)
 		if err != nil {
 			return nil, err
@@ -439,6 +437,29 @@ func (s *Store) inspectFooter(l *logFile, items []footerItem, start int64) ([]ca
 	return news, nil
 }
 
+// recount sets the account of a log by what recovery knows of it: all of a
+// small log, and of a bulk log what lives and what is too small to punch.
+func (s *Store) recount(l *logFile) error {
+	if l.lane == small {
+		l.stat.alloc = l.next - logHeader
+		return nil
+	}
+	l.stat.alloc = l.gaps
+	for _, it := range l.items {
+		if it.isDelete {
+			continue
+		}
+		e, ok, err := s.ix.get(it.id)
+		if err != nil {
+			return err
+		}
+		if ok && e.log == l.num && e.off == it.entry.off || !s.punchable(l, it.entry.extent) {
+			l.stat.alloc += it.entry.extent
+		}
+	}
+	return nil
+}
+
 // admit puts a fact the index does not know into it, unless a newer one stands
 // there already.
 func (s *Store) admit(c candidate) error {
@@ -471,14 +492,12 @@ func (s *Store) admit(c candidate) error {
 		if err := errors.Join(s.voidFrame(c.l, c.f), c.l.file.Datasync()); err != nil {
 			return err
 		}
-		s.forget(c.l, c.f.extent)
-		s.giveUp(c.l, c.f.off, c.f.extent)
+		c.l.gaps += c.f.extent
 		return nil
 	}
 	r := &request{id: c.f.id, e: c.f.e}
 	if ok {
 		r.old = &old
-		s.balance(old)
 	}
 	return s.applyFound(c, r)
 }
@@ -491,7 +510,6 @@ func (s *Store) admitDelete(c candidate) error {
 			return err
 		}
 		if ok && e.seq < d.seq {
-			s.balance(e)
 			r.dead = append(r.dead, victim{id: d.id, e: e})
 		} else {
 			r.dead = append(r.dead, victim{id: d.id, e: entry{log: d.victim}, seq: d.seq})
@@ -506,15 +524,6 @@ func (s *Store) admitDelete(c candidate) error {
 		}
 	}
 	return nil
-}
-
-// balance prepares for a record to be taken off its log's account when its
-// extent was given up before the crash, and so was not counted by tidy.
-func (s *Store) balance(e entry) {
-	l := s.logs[e.log]
-	if l != nil && l.seen != nil && !l.seen[e.off] && s.punchable(l, e.extent) {
-		l.stat.alloc += e.extent
-	}
 }
 
 // applyFound indexes what recovery found. The items of a log with a footer are
@@ -542,8 +551,7 @@ func (s *Store) voidFrame(l *logFile, f found) error {
 	return nil
 }
 
-// tidy cuts what follows the last frame off, gives large gaps back and sets the
-// log's account by what is left.
+// tidy cuts what follows the last frame off, and gives large gaps back.
 func (s *Store) tidy(l *logFile, sc scanned) error {
 	align := int64(blockSize)
 	if l.lane == small {
@@ -554,18 +562,18 @@ func (s *Store) tidy(l *logFile, sc scanned) error {
 		return err
 	}
 	l.ahead = l.next
-	held := l.next - logHeader
+	l.gaps = 0
 	for _, g := range sc.gaps {
 		if !s.punchable(l, g.n) {
+			l.gaps += g.n
 			continue
 		}
-		if err := l.file.PunchHole(g.off, g.n); err == nil {
-			held -= g.n
-		} else if !errors.Is(err, durable.ErrUnsupported) {
+		if err := l.file.PunchHole(g.off, g.n); errors.Is(err, durable.ErrUnsupported) {
+			l.gaps += g.n
+		} else if err != nil {
 			return err
 		}
 	}
-	l.stat.alloc = held
 	return l.file.Sync()
 }
 
