@@ -4,8 +4,6 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"time"
-
-	"github.com/zeebo/blake3"
 )
 
 // Verb is what an authorisation allows.
@@ -41,38 +39,26 @@ const (
 )
 
 // Tag returns the owner tag that belongs to an owner's key at a node.
-func Tag(ownerKey [32]byte) OwnerTag {
-	d := blake3.NewDeriveKey("cairn 2026 owner tag v1")
-	_, _ = d.Write(ownerKey[:])
-	return OwnerTag(d.Sum(nil))
-}
+func Tag(ownerKey [32]byte) OwnerTag { return hashOwner.sum(ownerKey[:]) }
 
 // PutSubject is the subject of leave to store h with at most maxManifest bytes
 // of sealed manifest.
 func PutSubject(h Header, maxManifest int) Digest {
-	d := blake3.NewDeriveKey("cairn 2026 authorize put v1")
-	_, _ = d.Write(h.Append(nil))
-	_, _ = d.Write(binary.LittleEndian.AppendUint32(nil, uint32(maxManifest)))
-	return Digest(d.Sum(nil))
+	return hashPut.sum(binary.LittleEndian.AppendUint32(h.Append(nil), uint32(maxManifest)))
 }
 
 // DeleteSubject is the subject of leave to delete exactly ids, in that order.
 func DeleteSubject(ids []ShardID) Digest {
-	d := blake3.NewDeriveKey("cairn 2026 authorize delete v1")
+	list := make([]byte, 0, len(ids)*33)
 	for _, id := range ids {
-		_, _ = d.Write(id.Segment[:])
-		_, _ = d.Write([]byte{id.Index})
+		list = append(append(list, id.Segment[:]...), id.Index)
 	}
-	return Digest(d.Sum(nil))
+	return hashDelete.sum(list)
 }
 
 // SessionSubject is the subject of leave to read over the one connection whose
 // TLS exporter gave channel.
-func SessionSubject(channel []byte) Digest {
-	d := blake3.NewDeriveKey("cairn 2026 authorize session v1")
-	_, _ = d.Write(channel)
-	return Digest(d.Sum(nil))
-}
+func SessionSubject(channel []byte) Digest { return hashSession.sum(channel) }
 
 func (a Authorization) appendUnsigned(b []byte) []byte {
 	b = append(b, byte(a.Verb))

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"hash/crc32"
 	"time"
-
-	"github.com/zeebo/blake3"
 )
 
 // ShardKind says what a record is.
@@ -219,22 +217,11 @@ func ParseTrailer(b []byte) (Trailer, error) {
 
 // RecordDigest binds a record's header, roots and sealed manifest together.
 func RecordDigest(h Header, root Root, roots Digest, sealedManifest []byte) Digest {
-	d := blake3.NewDeriveKey("cairn 2026 shard record v1")
-	_, _ = d.Write(h.Append(nil))
-	_, _ = d.Write(root[:])
-	_, _ = d.Write(roots[:])
-	_, _ = d.Write(sealedManifest)
-	return Digest(d.Sum(nil))
+	return hashRecord.sum(h.Append(nil), root[:], roots[:], sealedManifest)
 }
 
 // RootsDigest commits to the roots of all shards of a segment, in order.
-func RootsDigest(roots []Root) Digest {
-	d := blake3.NewDeriveKey("cairn 2026 segment roots v1")
-	for _, r := range roots {
-		_, _ = d.Write(r[:])
-	}
-	return Digest(d.Sum(nil))
-}
+func RootsDigest(roots []Root) Digest { return hashRoots.sum(joinIDs(roots)) }
 
 // Tail is a shard record without its payload.
 type Tail struct {
