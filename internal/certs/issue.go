@@ -59,6 +59,16 @@ func loadOrIssue(dir string, names []string, now time.Time) (*tls.Certificate, e
 	return issue(dir, ca, names, now)
 }
 
+// ExpiryIn returns when the server certificate that our own authority in dir
+// issued expires.
+func ExpiryIn(dir string) (time.Time, error) {
+	c, err := readPair(filepath.Join(dir, serverFile))
+	if err != nil {
+		return time.Time{}, err
+	}
+	return c.Leaf.NotAfter, nil
+}
+
 func usable(c, ca *tls.Certificate, names []string, now time.Time) error {
 	if c.Leaf.CheckSignatureFrom(ca.Leaf) != nil || c.Leaf.NotAfter.Sub(now) <= renewBefore || now.Before(c.Leaf.NotBefore) {
 		return errExpiring

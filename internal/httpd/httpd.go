@@ -26,8 +26,12 @@ type Config struct {
 	Addr string
 	// Listen opens the listener. Nil means TCP at Addr.
 	Listen func(ctx context.Context) (net.Listener, error)
-	// Handler serves. Required.
+	// Handler serves. Required, unless Server is given.
 	Handler http.Handler
+	// Server serves with limits of its own. Nil means one for Handler.
+	Server *http.Server
+	// Wrap is put around the listener, below TLS. May be nil.
+	Wrap func(net.Listener) net.Listener
 	// TLS is how connections are secured; nil means they are not.
 	TLS *tls.Config
 	// MaxConns bounds open connections; more wait in the kernel's queue. Zero
@@ -57,7 +61,14 @@ func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{cfg: cfg, server: &http.Server{
+	if cfg.Server == nil {
+		cfg.Server = newHTTPServer(cfg)
+	}
+	return &Server{cfg: cfg, server: cfg.Server}
+}
+
+func newHTTPServer(cfg Config) *http.Server {
+	return &http.Server{
 		Handler:           cfg.Handler,
 		ReadHeaderTimeout: 15 * time.Second,
 		ReadTimeout:       cfg.RequestTimeout,
@@ -68,7 +79,7 @@ func New(cfg Config) *Server {
 		// HTTP/1.1 only: S3 clients speak it, and one connection then carries
 		// one request, which is what MaxConns counts on.
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
-	}}
+	}
 }
 
 // Start opens the listener. An address that cannot be had is an Unavailable
@@ -86,6 +97,9 @@ func (s *Server) Start(ctx context.Context) error {
 			WithHint("is another process listening there? choose another address")
 	}
 	l = &boundedListener{Listener: l, slots: make(chan struct{}, s.cfg.MaxConns), closed: make(chan struct{})}
+	if s.cfg.Wrap != nil {
+		l = s.cfg.Wrap(l)
+	}
 	if s.cfg.TLS != nil {
 		l = tls.NewListener(l, s.cfg.TLS)
 	}
