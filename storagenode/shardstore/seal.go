@@ -1,9 +1,12 @@
 package shardstore
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/cairn-store/cairn"
 )
 
 // housekeep seals logs that are full, syncs the index now and then and compacts
@@ -46,7 +49,14 @@ func (s *Store) sealRetired() error {
 		if l == nil {
 			return nil
 		}
-		if err := s.seal(l); err != nil {
+		err := s.seal(l)
+		if errors.Is(err, cairn.Full) {
+			// A log without a footer is only slower to recover. The next round
+			// tries again.
+			s.log.Warn("log not sealed", "log", l.num, "err", err)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
