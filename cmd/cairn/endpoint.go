@@ -29,21 +29,22 @@ func (g *gatewayProcess) openS3(ctx context.Context) error {
 	if g.certs != nil {
 		secure = g.certs.Config()
 	}
-	g.s3 = httpd.New(httpd.Config{
+	server := httpd.New(httpd.Config{
 		Name: "S3 endpoint", Addr: g.o.s3, Server: s3api.NewServer(handler, g.log), Wrap: s3api.Guard,
 		TLS: secure, MaxConns: 4096, Log: g.log,
 	})
-	if err := g.s3.Start(ctx); err != nil {
+	if err := server.Start(ctx); err != nil {
 		return err
 	}
+	g.s3.Store(server)
 	return g.home.writeCredentials(g.keys, g.access())
 }
 
-func (g *gatewayProcess) runS3(ctx context.Context) error { return g.s3.Run(ctx) }
+func (g *gatewayProcess) runS3(ctx context.Context) error { return g.s3.Load().Run(ctx) }
 
 // access is how clients of this gateway reach it.
 func (g *gatewayProcess) access() access {
-	a := access{Endpoint: g.s3.URL(), Region: g.o.region}
+	a := access{Endpoint: g.s3.Load().URL(), Region: g.o.region}
 	if g.certs != nil {
 		a.CAFile = absolute(g.certs.CAFile())
 	}

@@ -119,8 +119,8 @@ type gatewayProcess struct {
 	host     *directory.Host
 	catalog  catalog.Catalog
 	engine   atomic.Pointer[gateway.Engine] // nil until started
-	s3       *httpd.Server
-	console  *httpd.Server // nil with --console off
+	s3       atomic.Pointer[httpd.Server]   // nil until it listens
+	console  *httpd.Server                  // nil with --console off
 	draining atomic.Bool
 }
 
@@ -160,7 +160,7 @@ func (g *gatewayProcess) addTo(ctx context.Context, group *lifecycle.Group) {
 	group.Add(lifecycle.Service{Name: "network", Start: g.openNetwork, Run: g.runNetwork, Stop: g.closeClients})
 	group.Add(lifecycle.Service{Name: "catalog", Start: g.openCatalog, Stop: func(context.Context) error { return g.catalog.Close() }})
 	group.Add(lifecycle.Service{Name: "engine", Start: g.startEngine, Run: func(ctx context.Context) error { return g.engine.Load().Run(ctx) }})
-	group.Add(lifecycle.Service{Name: "S3 endpoint", Start: g.openS3, Run: g.runS3, Stop: func(ctx context.Context) error { return g.s3.Stop(ctx) }})
+	group.Add(lifecycle.Service{Name: "S3 endpoint", Start: g.openS3, Run: g.runS3, Stop: func(ctx context.Context) error { return g.s3.Load().Stop(ctx) }})
 	group.Add(g.controlSocket())
 }
 
@@ -236,7 +236,7 @@ type readyResult struct {
 }
 
 func (g *gatewayProcess) announce(a *cli.App) {
-	r := readyResult{S3: g.s3.URL(), Credentials: g.home.credentials(), Nodes: len(g.cluster.local)}
+	r := readyResult{S3: g.s3.Load().URL(), Credentials: g.home.credentials(), Nodes: len(g.cluster.local)}
 	if g.console != nil {
 		r.Console = g.console.URL()
 	}

@@ -65,7 +65,7 @@ func (g *gatewayProcess) status(ctx context.Context) (console.Status, error) {
 		Buckets: stats.Buckets, Versions: stats.Versions, Segments: stats.Segments,
 		Uploads: stats.Uploads, Garbage: stats.Garbage, Bytes: stats.PlainBytes,
 	}
-	if server := g.s3; server != nil {
+	if server := g.s3.Load(); server != nil {
 		s.Gateway.Endpoint = server.URL()
 	}
 	s.Judge()

@@ -79,7 +79,11 @@ func runInit(ctx context.Context, a *cli.App, o initOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := makeOwner(h, phrase, o.wordFile, o.passphraseFile, access{Endpoint: "http://" + o.s3, Region: o.region}); err != nil {
+	keys, err := phraseKeys(phrase, o.wordFile)
+	if err != nil {
+		return err
+	}
+	if err := makeOwner(h, keys, o.passphraseFile, access{Endpoint: "http://" + o.s3, Region: o.region}); err != nil {
 		return err
 	}
 	return a.Print(initResult{o.dir, h.credentials(), o.phraseOut}, func(w io.Writer) error {
@@ -87,16 +91,18 @@ func runInit(ctx context.Context, a *cli.App, o initOptions) (err error) {
 	})
 }
 
-// makeOwner writes credentials, then the owner's key file.
-func makeOwner(h home, phrase, wordFile, passphraseFile string, a access) error {
+// phraseKeys returns the keys of a phrase and the passphrase in wordFile, if
+// there is one.
+func phraseKeys(phrase, wordFile string) (*seal.Keys, error) {
 	word, err := readPassphrase(wordFile)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	keys, err := seal.FromPhrase(phrase, string(word))
-	if err != nil {
-		return err
-	}
+	return seal.FromPhrase(phrase, string(word))
+}
+
+// makeOwner writes credentials, then the owner's key file.
+func makeOwner(h home, keys *seal.Keys, passphraseFile string, a access) error {
 	passphrase, err := readPassphrase(passphraseFile)
 	if err != nil {
 		return err
@@ -123,7 +129,11 @@ func firstOwner(h home, passphraseFile string, a access, io cli.Streams) error {
 		return err
 	}
 	io.Notef(phraseWarning, h.phraseFile())
-	return makeOwner(h, phrase, "", passphraseFile, a)
+	keys, err := phraseKeys(phrase, "")
+	if err != nil {
+		return err
+	}
+	return makeOwner(h, keys, passphraseFile, a)
 }
 
 const phraseWarning = `

@@ -68,11 +68,7 @@ func runRecover(ctx context.Context, a *cli.App, o recoverOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	word, err := readPassphrase(o.wordFile)
-	if err != nil {
-		return err
-	}
-	keys, err := seal.FromPhrase(phrase, string(word))
+	keys, err := phraseKeys(phrase, o.wordFile)
 	if err != nil {
 		return err
 	}
@@ -101,7 +97,8 @@ func runRecover(ctx context.Context, a *cli.App, o recoverOptions) (err error) {
 		return err
 	}
 	// owner.key comes last: until it is there, recover can be run again.
-	if err := makeOwner(h, phrase, o.wordFile, o.passphraseFile, access{Endpoint: "http://" + o.s3, Region: o.region}); err != nil {
+	keys = keys.AtEpoch(max(verdict.Epoch, keys.Epoch()))
+	if err := makeOwner(h, keys, o.passphraseFile, access{Endpoint: "http://" + o.s3, Region: o.region}); err != nil {
 		return err
 	}
 	return reportVerdict(a, h, verdict)

@@ -27,6 +27,7 @@ func newApp(io cli.Streams) *cli.App {
 		cli.Group("node", "Storage nodes", newNodeLs(a)),
 		cli.Group("bucket", "Buckets", newBucketLs(a)),
 		cli.Group("object", "Objects", newObjectInspect(a)),
+		newDecode(a),
 		newDoctor(a),
 	)
 	return a

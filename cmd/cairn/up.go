@@ -110,7 +110,7 @@ func (o upOptions) addNodes(group *lifecycle.Group, g *gatewayProcess, log *slog
 		cfg := provider.Config{
 			Dir: g.home.nodeDir(i), Network: o.network, NetworkKey: networkKey,
 			CapacityBytes: int64(o.capacity), FailureDomain: "up-" + strconv.Itoa(i),
-			Version: cli.Version(), Log: log.With("in", "node-"+strconv.Itoa(i)),
+			Version: cli.Version(), Log: nodeLog(log, i),
 			Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"slot": strconv.Itoa(i)}, g.metrics),
 		}
 		if cfg.Listen, err = portPlus(o.nodeListen, 2*i); err != nil {
@@ -215,4 +215,14 @@ func (g *gatewayProcess) awaitNodes(ctx context.Context, n int) error {
 		g.log.WarnContext(ctx, "not every node answers yet", "err", err)
 	}
 	return nil
+}
+
+// nodeLog is the log of a node of this process: what nodes learn of each other
+// is said once, by the gateway, unless everything is wanted.
+func nodeLog(log *slog.Logger, i int) *slog.Logger {
+	log = log.With("in", "node-"+strconv.Itoa(i))
+	if log.Enabled(context.Background(), slog.LevelDebug) {
+		return log
+	}
+	return cli.AtLeast(log, slog.LevelWarn)
 }

@@ -52,7 +52,7 @@ func readAnswer(resp *http.Response, name string, reply any) error {
 	if resp.StatusCode == http.StatusUnprocessableEntity {
 		var e wireError
 		if err := json.Unmarshal(b, &e); err == nil {
-			return (&cairn.Error{Op: name, Kind: e.Kind, Err: errors.New(e.Message)}).WithHint(e.Hint)
+			return (&cairn.Error{Op: e.Op, Kind: e.Kind, Err: errors.New(e.Message)}).WithHint(e.Hint)
 		}
 	}
 	if resp.StatusCode != http.StatusOK {

@@ -25,6 +25,7 @@ const maxMessage = 64 << 20
 
 // wireError is an error in transit.
 type wireError struct {
+	Op      string     `json:"op"`
 	Kind    cairn.Kind `json:"kind"`
 	Message string     `json:"message"`
 	Hint    string     `json:"hint,omitempty"`
@@ -57,7 +58,11 @@ func Handle[Request, Reply any](h *Handler, name string, f func(ctx context.Cont
 func answerError(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusUnprocessableEntity)
-	_ = json.NewEncoder(w).Encode(wireError{cairn.KindOf(err), err.Error(), cairn.HintOf(err)})
+	e := wireError{Op: "ask", Kind: cairn.KindOf(err), Message: err.Error(), Hint: cairn.HintOf(err)}
+	if outer, ok := err.(*cairn.Error); ok && outer.Err != nil {
+		e.Op, e.Message = outer.Op, outer.Err.Error()
+	}
+	_ = json.NewEncoder(w).Encode(e) // the client may be gone
 }
 
 // ServeHTTP implements http.Handler.

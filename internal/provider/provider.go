@@ -36,7 +36,7 @@ type Provider struct {
 	// Set by the services' Start, in order.
 	node      *storagenode.Node
 	host      *directory.Host
-	directory *directory.Directory
+	directory atomic.Pointer[directory.Directory] // asked for while the node starts
 	data      net.Listener
 	unlock    func() error
 
@@ -89,8 +89,8 @@ func trimLine(b []byte) []byte {
 	return b
 }
 
-// Directory returns the node's directory, once the network was started.
-func (p *Provider) Directory() *directory.Directory { return p.directory }
+// Directory returns the node's directory, nil before the network was started.
+func (p *Provider) Directory() *directory.Directory { return p.directory.Load() }
 
 // Services returns the node's parts in the order of their start. name tells
 // the nodes of one process apart.
@@ -189,7 +189,7 @@ func (p *Provider) openNetwork(context.Context) error {
 	if err != nil {
 		return errors.Join(err, p.data.Close())
 	}
-	p.directory, err = directory.New(p.host, directory.Config{
+	d, err := directory.New(p.host, directory.Config{
 		Join: join, Path: filepath.Join(p.cfg.Dir, nodeSetFile), Self: p.self,
 		Interval: p.cfg.Interval, Logger: p.cfg.Log,
 	})
@@ -199,6 +199,7 @@ func (p *Provider) openNetwork(context.Context) error {
 	if err != nil {
 		return errors.Join(err, p.host.Close(), p.data.Close())
 	}
+	p.directory.Store(d)
 	return nil
 }
 
@@ -211,7 +212,7 @@ func (p *Provider) writeAddress() error {
 }
 
 func (p *Provider) runNetwork(ctx context.Context) error {
-	err := p.directory.Run(ctx)
+	err := p.directory.Load().Run(ctx)
 	if closeErr := p.data.Close(); !errors.Is(closeErr, net.ErrClosed) { // usually closed by serveData
 		err = errors.Join(err, closeErr)
 	}
