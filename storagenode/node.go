@@ -72,17 +72,25 @@ func (n *Node) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
-			n.CheckVolume()
-			n.abortIdle()
-			if err := n.store.Compact(ctx); err != nil && ctx.Err() == nil {
-				n.cfg.Log.WarnContext(ctx, "compaction failed", "err", err)
-			}
+			n.Tend(ctx)
 		}
 	}
 }
 
-// CheckVolume looks for the marker and stops or resumes writes accordingly.
-func (n *Node) CheckVolume() {
+// Tend does one round of what Run does.
+func (n *Node) Tend(ctx context.Context) {
+	n.checkVolume()
+	n.abortIdle()
+	if n.volumeThere() != nil {
+		return
+	}
+	if err := n.store.Compact(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, cairn.Unavailable) {
+		n.cfg.Log.WarnContext(ctx, "compaction failed", "err", err)
+	}
+}
+
+// checkVolume looks for the marker and stops or resumes writes accordingly.
+func (n *Node) checkVolume() {
 	err := checkVolume(n.cfg.FS, n.cfg.ShardDir, n.id)
 	n.mu.Lock()
 	was := n.volume

@@ -46,10 +46,7 @@ func (s *Store) mostDead() *logFile {
 	defer s.mu.Unlock()
 	var best *logFile
 	for _, l := range s.logs {
-		if !l.stat.sealed || l.bad != nil || l.stuck {
-			continue
-		}
-		if l.stat.count > 0 && 2*l.stat.live >= l.stat.alloc {
+		if !l.worthCompacting() {
 			continue
 		}
 		if best == nil || l.stat.alloc-l.stat.live > best.stat.alloc-best.stat.live {
@@ -62,6 +59,15 @@ func (s *Store) mostDead() *logFile {
 // compactWorkers is how many records are moved at a time: small ones then share
 // their syncs.
 const compactWorkers = 32
+
+// worthCompacting reports whether a log is sealed and less than half live.
+// Requires Store.mu.
+func (l *logFile) worthCompacting() bool {
+	if !l.stat.sealed || l.bad != nil || l.stuck {
+		return false
+	}
+	return l.stat.count == 0 || 2*l.stat.live < l.stat.alloc
+}
 
 func (s *Store) compactLog(ctx context.Context, l *logFile) error {
 	size, err := l.file.Size()

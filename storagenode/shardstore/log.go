@@ -78,6 +78,18 @@ func (l *logFile) close() error {
 	return err
 }
 
+// dropDirect closes the handle for bulk writes: a sealed log takes none.
+func (l *logFile) dropDirect() error {
+	l.use.Lock()
+	defer l.use.Unlock()
+	if l.gone || l.bulk == l.file {
+		return nil
+	}
+	direct := l.bulk
+	l.bulk = l.file
+	return direct.Close()
+}
+
 // directOpener is what a filesystem with direct I/O has.
 type directOpener interface {
 	OpenDirect(name string) (durable.File, error)

@@ -1,6 +1,7 @@
 package shardstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -12,6 +13,12 @@ import (
 // housekeep seals logs that are full, syncs the index now and then and compacts
 // what is worth it, whenever it is asked to.
 func (s *Store) housekeep() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.tasks.Go(func() {
+		<-s.quit
+		cancel()
+	})
 	for {
 		select {
 		case <-s.quit:
@@ -24,6 +31,11 @@ func (s *Store) housekeep() {
 		if err := s.sealRetired(); err != nil {
 			s.fail(err)
 			continue
+		}
+		if s.pressed.Swap(false) {
+			if err := s.Compact(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("compaction failed", "err", err)
+			}
 		}
 		if s.synced.Load() > syncIndexEach {
 			s.synced.Store(0)
@@ -81,6 +93,9 @@ func (s *Store) seal(l *logFile) error {
 	}
 	s.indexMu.Lock()
 	defer s.indexMu.Unlock()
+	if err := l.dropDirect(); err != nil {
+		return fmt.Errorf("seal log %d: %w", l.num, err)
+	}
 	s.mu.Lock()
 	l.stat.sealed = true
 	l.stat.watermark = l.next

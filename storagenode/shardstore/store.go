@@ -26,8 +26,9 @@ type Config struct {
 	// MinFreeBytes of the disk are left to the index and to deletes: puts are
 	// Full below it. Zero means 64 MiB.
 	MinFreeBytes int64
-	// LogBytes is the size at which a log is sealed. Zero means 256 MiB, or
-	// less when the capacity is small.
+	// LogBytes is the size at which a log is sealed. Zero means a 64th of the
+	// capacity, but 8 MiB to 1 GiB; 256 MiB without a capacity. Each log costs
+	// an open file.
 	LogBytes int64
 	// PunchBytes is the least size of a dead extent that is given back to the
 	// filesystem at once. Zero means 256 KiB.
@@ -53,7 +54,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.LogBytes == 0 {
 		c.LogBytes = 256 << 20
 		if c.CapacityBytes > 0 {
-			c.LogBytes = min(c.LogBytes, max(c.CapacityBytes/16, 8<<20))
+			c.LogBytes = min(1<<30, max(c.CapacityBytes/64, 8<<20))
 		}
 	}
 	if c.PunchBytes == 0 {
@@ -80,6 +81,7 @@ type Store struct {
 	seq     atomic.Uint64 // of the newest frame
 	punches atomic.Uint64 // extents given up so far; see read
 	synced  atomic.Int64  // bytes acknowledged since the index was synced
+	pressed atomic.Bool   // a put found no room, and dead extents might give it
 	wake    chan struct{} // asks the housekeeper for a round
 	quit    chan struct{}
 	tasks   sync.WaitGroup
@@ -236,13 +238,26 @@ func (s *Store) diskFree() (int64, error) {
 func (s *Store) fits(n, free int64) error {
 	const op = "put shard"
 	if c := s.cfg.CapacityBytes; c > 0 && s.alloc+s.queued+n > c {
-		s.kick() // dead extents may make room for whoever tries again
+		if s.cfg.CapacityBytes > 0 && s.hasDead() {
+			s.pressed.Store(true)
+			s.kick()
+		}
 		return cairn.Errorf(op, cairn.Full, "%v more would exceed the capacity of %v", cairn.Bytes(n), cairn.Bytes(c))
 	}
 	if free-s.queued-n < s.cfg.MinFreeBytes {
 		return cairn.Errorf(op, cairn.Full, "the disk has %v left", cairn.Bytes(free))
 	}
 	return nil
+}
+
+// hasDead reports whether a compaction would find work. Requires s.mu.
+func (s *Store) hasDead() bool {
+	for _, l := range s.logs {
+		if l.worthCompacting() {
+			return true
+		}
+	}
+	return false
 }
 
 // kick asks the housekeeper for a round.

@@ -16,8 +16,15 @@ import (
 // uploadBuffer is how much of a record is gathered before it is written.
 const uploadBuffer = 1 << 20
 
+// smallUpload is what gets a buffer of its own size: touching fresh pages is
+// dearer than a large buffer that was used before.
+const smallUpload = 32 << 10
+
 // buffers holds upload buffers, aligned for direct I/O.
 var buffers = sync.Pool{New: func() any { return alignedBuffer(uploadBuffer) }}
+
+// heads holds first blocks of extents.
+var heads = sync.Pool{New: func() any { return alignedBuffer(blockSize) }}
 
 var hashers = sync.Pool{New: func() any { return proofs.NewTreeHasher() }}
 
@@ -113,7 +120,7 @@ func (u *Upload) reserve() error {
 		return err
 	}
 	u.log, u.off = l, off
-	if u.extent < uploadBuffer {
+	if u.extent <= smallUpload {
 		u.buf = alignedBuffer(int(u.extent))
 	} else {
 		u.buf = buffers.Get().(*[]byte)
@@ -162,7 +169,7 @@ func (u *Upload) flush() error {
 	u.at += int64(u.fill)
 	u.fill = 0
 	if at == 0 {
-		u.head = alignedBuffer(blockSize)
+		u.head = heads.Get().(*[]byte)
 		copy(*u.head, b)
 		b, at = b[blockSize:], blockSize
 	}
@@ -324,7 +331,10 @@ func (u *Upload) Abort() {
 	if u.buf != nil && len(*u.buf) == uploadBuffer {
 		buffers.Put(u.buf)
 	}
-	u.buf = nil
+	if u.head != nil {
+		heads.Put(u.head)
+	}
+	u.buf, u.head = nil, nil
 	if u.log != nil {
 		u.s.unplace(u.log, u.off, u.extent)
 		u.log = nil
