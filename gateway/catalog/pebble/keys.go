@@ -77,9 +77,12 @@ func cutText(b []byte) (s string, rest []byte, ok bool) {
 // endOf returns the smallest key behind every key with the prefix.
 // Requires a byte other than FF in it; tables begin with one.
 func endOf(prefix []byte) []byte {
-	end := bytes.TrimRight(prefix, "\xff")
-	end = slices.Clone(end)
-	end[len(end)-1]++
+	n := len(prefix)
+	for prefix[n-1] == 0xff {
+		n--
+	}
+	end := slices.Clone(prefix[:n])
+	end[n-1]++
 	return end
 }
 
