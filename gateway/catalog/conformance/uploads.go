@@ -36,16 +36,25 @@ func testUploads(t *testing.T, c catalog.Catalog) {
 	_, err := c.Upload(ctx, "b", "j", "u1")
 	wantKind(t, "Upload under another key", err, cairn.NotFound)
 
-	wantEqual(t, "uploads", must(c.Stats(ctx))(t).Uploads, int64(5))
+	commit(t, c, &catalog.Batch{PutUploads: []*catalog.UploadEntry{
+		upload("x", "\x81k", "1"), upload("x", "\xfak", "2"), upload("x", "\xff\xffk", "3"), upload("y", "", "4"),
+	}})
+	for prefix, want := range map[string]string{"\x81": "1", "\xfa": "2", "\xff": "3", "\xff\xff": "3"} {
+		got := must(c.Uploads(ctx, "x", prefix, "", "", 10))(t)
+		if len(got) != 1 || got[0].ID != want {
+			t.Errorf("Uploads with prefix %q = %d uploads, want only upload %s", prefix, len(got), want)
+		}
+	}
+	wantEqual(t, "uploads", must(c.Stats(ctx))(t).Uploads, int64(9))
 	allowed(t, c, catalog.Condition{OpenUpload: new(uploadKey(upload("b", "k", "u1")))})
 	refused(t, c, catalog.Condition{OpenUpload: new(uploadKey(done))})
 	refused(t, c, catalog.Condition{OpenUpload: new(uploadKey(upload("b", "k", "u7")))})
 	completed := upload("b", "k", "u1")
 	completed.Completed = versionID(6)
 	commit(t, c, &catalog.Batch{PutUploads: []*catalog.UploadEntry{completed}})
-	wantEqual(t, "uploads after a completion", must(c.Stats(ctx))(t).Uploads, int64(4))
+	wantEqual(t, "uploads after a completion", must(c.Stats(ctx))(t).Uploads, int64(8))
 	commit(t, c, &catalog.Batch{DropUploads: []catalog.UploadKey{uploadKey(completed), uploadKey(upload("b", "j", "u9"))}})
-	wantEqual(t, "uploads after drops", must(c.Stats(ctx))(t).Uploads, int64(3))
+	wantEqual(t, "uploads after drops", must(c.Stats(ctx))(t).Uploads, int64(7))
 }
 
 func testCompletedUploads(t *testing.T, c catalog.Catalog) {

@@ -138,6 +138,11 @@ func compareFiles(t *testing.T, rng *rand.Rand, plain, crypt vfs.FS, name string
 	if err := errors.Join(plainFile.Close(), cryptFile.Close()); err != nil {
 		t.Fatal(err)
 	}
+	compareReads(t, rng, plain, crypt, name, data)
+}
+
+func compareReads(t *testing.T, rng *rand.Rand, plain, crypt vfs.FS, name string, data []byte) {
+	t.Helper()
 	if got := read(t, crypt, name); !bytes.Equal(got, data) {
 		t.Fatalf("read of the whole file gives %d bytes that differ from the %d written", len(got), len(data))
 	}
@@ -145,16 +150,18 @@ func compareFiles(t *testing.T, rng *rand.Rand, plain, crypt vfs.FS, name string
 	if err != nil || info.Size() != int64(len(data)) {
 		t.Fatalf("Stat = size %v, %v, want %d", info.Size(), err, len(data))
 	}
-	if plainFile, err = plain.Open("f"); err != nil {
+	plainFile, err := plain.Open("f")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if cryptFile, err = crypt.Open(name); err != nil {
+	cryptFile, err := crypt.Open(name)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for range 50 {
 		off := rng.Int64N(int64(len(data) + 40))
-		want, got := make([]byte, rng.IntN(len(data)+40)), []byte(nil)
-		got = make([]byte, len(want))
+		want := make([]byte, rng.IntN(len(data)+40))
+		got := make([]byte, len(want))
 		wantN, wantErr := plainFile.ReadAt(want, off)
 		gotN, gotErr := cryptFile.ReadAt(got, off)
 		if len(want) == 0 {
