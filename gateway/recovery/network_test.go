@@ -31,6 +31,7 @@ type fakeNode struct {
 	mu     sync.Mutex // guards the fields below
 	tails  map[cairn.ShardID]cairn.Tail
 	before func(op string) error // called before every operation
+	strict bool                  // answers nothing when one of the tails is bad
 }
 
 func (n *fakeNode) ID() cairn.NodeID { return n.id }
@@ -82,6 +83,9 @@ func (n *fakeNode) Tails(ctx context.Context, ids []cairn.ShardID) ([]cairn.Tail
 	var out []cairn.Tail
 	for _, id := range ids {
 		if t, ok := n.tails[id]; ok && len(out) < 5 {
+			if err := t.Verify(); err != nil && n.strict {
+				return nil, err
+			}
 			out = append(out, t)
 		}
 	}

@@ -265,12 +265,40 @@ func TestCorruptTailsAreReplacedByGoodOnes(t *testing.T) {
 			w.tombstone("b", "dead", 12, cairn.VersionID{}, 0, 1, 2)
 			w.nodes[0].change(change)
 			w.nodes[1].change(change)
-			c, v := w.recover()
-			wantObjects(t, c, "b/one@10")
-			if v.Unreadable != 0 || v.Deleted != 1 || v.Corrupt == 0 {
-				t.Errorf("verdict %+v, want shards found corrupt and nothing unreadable", v)
+			for _, strict := range []bool{false, true} { // as a client that checks answers
+				w.nodes[0].strict, w.nodes[1].strict = strict, strict
+				c, v := w.recover()
+				wantObjects(t, c, "b/one@10")
+				if v.Unreadable != 0 || v.Deleted != 1 || v.Corrupt == 0 {
+					t.Errorf("verdict %+v, want shards found corrupt and nothing unreadable", v)
+				}
 			}
 		})
+	}
+}
+
+func TestOneBadRecordDoesNotHideOthers(t *testing.T) {
+	w := newNetwork(t, 6)
+	w.bucket("b", 1, nil)
+	for i := range uint64(30) {
+		w.put("b", fmt.Sprint("k", i), 10+i, 6)
+	}
+	for i, n := range w.nodes {
+		n.strict = true
+		bad := 0
+		for id, tail := range n.tails { // on each node another record
+			if id.Segment[0]%6 == byte(i) && bad == 0 {
+				tail.Trailer.Roots[0] ^= 1
+				n.tails[id] = tail
+				bad++
+			}
+		}
+	}
+	cfg := w.config(memory.New(), t.TempDir())
+	cfg.PageEntries, cfg.BatchSegments = 1000, 1000
+	v, err := Run(t.Context(), cfg)
+	if err != nil || v.Objects != 30 || v.Unreadable != 0 || v.Lost != 0 || len(v.Unanswered) != 0 {
+		t.Errorf("Run = %+v, %v, want every object and every node", v, err)
 	}
 }
 

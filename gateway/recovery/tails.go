@@ -134,7 +134,11 @@ func (r *run) askNode(ctx context.Context, l *lister, list []wanted) error {
 			return err
 		}
 		if err != nil && n > 1 { // one bad record must not hide the others
-			return r.askOneByOne(ctx, l, list)
+			if err := r.askNode(ctx, l, list[:n/2:n/2]); err != nil {
+				return err
+			}
+			list = list[n/2:]
+			continue
 		}
 		for _, t := range tails {
 			if w, ok := byID[t.Header.Shard]; ok {
@@ -160,15 +164,6 @@ func remaining(list []wanted, n int, open map[cairn.ShardID]wanted) []wanted {
 		}
 	}
 	return rest
-}
-
-func (r *run) askOneByOne(ctx context.Context, l *lister, list []wanted) error {
-	for i := range list {
-		if err := r.askNode(ctx, l, list[i:i+1:i+1]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // accept checks a tail. The first that verifies becomes the group's; others
