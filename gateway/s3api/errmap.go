@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
 
 	"github.com/cairn-store/cairn"
 	"github.com/cairn-store/cairn/gateway"
@@ -94,15 +93,9 @@ func engineError(err error) *Error {
 	return nil
 }
 
-// kindError translates failures of nodes, disks and connections.
+// kindError translates failures of nodes and disks.
 func kindError(err error) (*Error, bool) {
-	var tooBig *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooBig):
-		return fail("MaxMessageLengthExceeded"), true
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fail("RequestTimeout"), true
-	case errors.Is(err, context.Canceled):
+	if errors.Is(err, context.Canceled) { // nobody reads the answer
 		return fail("RequestTimeout"), true
 	}
 	switch cairn.KindOf(err) {

@@ -152,6 +152,9 @@ func (w *objectWriter) begin() {
 }
 
 func (w *objectWriter) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
 	if w.written+int64(len(p)) > w.o.Length {
 		return 0, fmt.Errorf("store gave more than the %d bytes it announced", w.o.Length)
 	}

@@ -30,7 +30,10 @@ func New(cfg Config) (*Handler, error) {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{Handler: h, r: r, id: requestID(), w: newResponse(w, h.cfg.Patience)}
+	c := &call{Handler: h, id: requestID(), w: newResponse(w, h.cfg.Patience)}
+	// A copy, because net/http looks at the body of its own request to decide
+	// whether to read on before it sends the answer.
+	c.r = r.WithContext(r.Context())
 	c.r.Body = newPacedBody(w, r.Body, h.cfg.Patience)
 	started := time.Now()
 	defer c.finish(started)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -85,11 +86,16 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.received += int64(n)
-	if errors.Is(err, io.EOF) {
+	switch {
+	case err == io.EOF: //nolint:errorlint // a Reader returns it bare
 		b.ended = true
 		// net/http watches the connection from here on; the deadline must not
 		// look like the client hanging up.
 		_ = b.control.SetReadDeadline(time.Time{})
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fail("RequestTimeout")
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		err = fail("IncompleteBody") // whatever it was, it was on the client's side
 	}
 	return n, err
 }
