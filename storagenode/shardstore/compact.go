@@ -23,6 +23,11 @@ import (
 // log. A crash before the mark leaves copies, of which the index or the next
 // start drops one; a crash after it leaves a file that the next start removes.
 func (s *Store) Compact(ctx context.Context) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	s.compacting.Lock()
 	defer s.compacting.Unlock()
 	for {

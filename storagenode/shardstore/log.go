@@ -18,6 +18,9 @@ import (
 // preallocStep is how much of a log is set aside at a time.
 const preallocStep = 32 << 20
 
+// maxItems bounds a log's footer, which is in memory while the log is open.
+const maxItems = 1 << 16
+
 // logFile is one shard log.
 type logFile struct {
 	num  uint64
@@ -160,7 +163,7 @@ func (s *Store) place(ln lane, n int64, charge bool) (*logFile, int64, error) {
 			return nil, 0, err
 		}
 	}
-	if l != nil && l.next+n > s.cfg.LogBytes && l.next > logHeader {
+	if l != nil && l.next > logHeader && (l.next+n > s.cfg.LogBytes || len(l.items) > maxItems) {
 		l.retired = true
 		s.open[ln] = nil
 		l = nil

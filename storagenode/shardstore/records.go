@@ -17,6 +17,11 @@ import (
 // Many calls at once share one write and one sync. Same answers as
 // Upload.Commit.
 func (s *Store) PutRecord(ctx context.Context, tail cairn.Tail, record []byte) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := s.writable(); err != nil {
 		return err
 	}
@@ -80,6 +85,11 @@ func (s *Store) giveUpAll(gone ...*entry) {
 // Delete removes those of ids that belong to owner, durably. Ids under
 // retention at now are returned instead.
 func (s *Store) Delete(ctx context.Context, owner cairn.OwnerTag, ids []cairn.ShardID, now time.Time) (deleted int, retained []cairn.ShardID, err error) {
+	leave, err := s.enter()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer leave()
 	if err := s.writable(); err != nil {
 		return 0, nil, err
 	}
@@ -131,6 +141,11 @@ func notFound(id cairn.ShardID) error {
 // bytes are not checked against their hashes. Answers: NotFound; Invalid when
 // the range leaves the payload; Corrupt when the disk cannot give them.
 func (s *Store) Read(owner cairn.OwnerTag, id cairn.ShardID, off int64, buf []byte) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return s.withRecord(owner, id, func(l *logFile, e entry) error {
 		if err := admission.ReadRange(cairn.Header{PayloadLen: e.payload}, off, len(buf)); err != nil {
 			return err
@@ -192,8 +207,13 @@ func (s *Store) withEntry(id cairn.ShardID, e entry, fn func(l *logFile, e entry
 // Tail returns a record without its payload. What does not hash to its own
 // digest is Corrupt.
 func (s *Store) Tail(owner cairn.OwnerTag, id cairn.ShardID) (cairn.Tail, error) {
+	leave, err := s.enter()
+	if err != nil {
+		return cairn.Tail{}, err
+	}
+	defer leave()
 	var tail cairn.Tail
-	err := s.withRecord(owner, id, func(l *logFile, e entry) (err error) {
+	err = s.withRecord(owner, id, func(l *logFile, e entry) (err error) {
 		tail, err = readTail(l, id, e)
 		return err
 	})
@@ -229,6 +249,11 @@ func readTail(l *logFile, id cairn.ShardID, e entry) (cairn.Tail, error) {
 // Verify reads a whole record and checks it against its hashes: Corrupt when
 // it is damaged, NotFound when it is not here.
 func (s *Store) Verify(id cairn.ShardID) error {
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	e, ok, err := s.ix.get(id)
 	if err != nil {
 		return err
@@ -273,6 +298,11 @@ func verifyRecord(l *logFile, id cairn.ShardID, e entry) (cairn.Tail, error) {
 
 // List returns what owner keeps here after an id, in order, at most limit.
 func (s *Store) List(owner cairn.OwnerTag, after cairn.ShardID, limit int) (reply nodeapi.ListReply, err error) {
+	leave, err := s.enter()
+	if err != nil {
+		return reply, err
+	}
+	defer leave()
 	prefix := append([]byte{keyOwner}, owner[:]...)
 	start := prefix
 	if after != (cairn.ShardID{}) {

@@ -87,6 +87,9 @@ type Store struct {
 	tasks   sync.WaitGroup
 	close   sync.Once
 
+	life   sync.RWMutex // held for reading by every call, for writing to end the store
+	closed bool         // guarded by life
+
 	compacting sync.Mutex // one compaction at a time
 	indexMu    sync.Mutex // orders index batches, so that the newest logStat wins
 
@@ -152,9 +155,23 @@ func (s *Store) Close() (err error) {
 		}
 		close(s.quit)
 		s.tasks.Wait()
+		s.life.Lock() // calls under way have their answers first
+		defer s.life.Unlock()
+		s.closed = true
 		err = errors.Join(s.ix.sync(), s.release())
 	})
 	return err
+}
+
+// enter lets a call begin; leave ends it. A store that was closed answers
+// Unavailable.
+func (s *Store) enter() (leave func(), err error) {
+	s.life.RLock()
+	if s.closed {
+		s.life.RUnlock()
+		return nil, cairn.Errorf("use store", cairn.Unavailable, "the store is closed")
+	}
+	return s.life.RUnlock, nil
 }
 
 // release closes every file.
@@ -205,6 +222,11 @@ type Stats struct {
 
 // Stats returns what the store holds now.
 func (s *Store) Stats() (Stats, error) {
+	leave, err := s.enter()
+	if err != nil {
+		return Stats{}, err
+	}
+	defer leave()
 	free, err := s.diskFree()
 	if err != nil {
 		return Stats{}, err

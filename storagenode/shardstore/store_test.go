@@ -453,3 +453,48 @@ func TestTwoStoresCannotShareADirectory(t *testing.T) {
 		t.Error("second Open = nil, want an error")
 	}
 }
+
+func TestCloseWaitsForCallsAndRefusesLaterOnes(t *testing.T) {
+	s := openMem(t, durable.NewMemFS())
+	r := owner.Record(1, 100_000, 10)
+	if err := put(s, r); err != nil {
+		t.Fatal(err)
+	}
+	up, err := s.Begin(owner.Record(2, 2_000_000, 10).Tail.Header, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan struct{}, 8)
+	var hands sync.WaitGroup
+	for w := range uint64(8) {
+		hands.Go(func() {
+			for i := uint64(0); ; i++ {
+				err := check(s, r)
+				if err == nil && w%2 == 0 {
+					err = putSmall(s, owner.Record(100+i*8+w, 500, 10))
+				}
+				if i == 0 {
+					started <- struct{}{}
+				}
+				if err != nil {
+					if !errors.Is(err, cairn.Unavailable) {
+						t.Errorf("call while the store closes = %v, want an answer or Unavailable", err)
+					}
+					return
+				}
+			}
+		})
+	}
+	for range 8 {
+		<-started
+	}
+	mustClose(t, s)
+	hands.Wait()
+	if err := up.Write(make([]byte, 2_000_000)); !errors.Is(err, cairn.Unavailable) {
+		t.Errorf("Write after Close = %v, want Unavailable", err)
+	}
+	up.Abort()
+	if _, err := s.Stats(); !errors.Is(err, cairn.Unavailable) {
+		t.Errorf("Stats after Close = %v, want Unavailable", err)
+	}
+}

@@ -61,6 +61,11 @@ type Upload struct {
 // of manifest, reserving its space. Answers: Full; Exists when another record
 // has the same id; Unavailable.
 func (s *Store) Begin(h cairn.Header, maxManifest int) (*Upload, error) {
+	leave, err := s.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	if err := s.writable(); err != nil {
 		return nil, err
 	}
@@ -182,6 +187,9 @@ func (u *Upload) flush() error {
 func (u *Upload) write(b []byte, at int64) error {
 	u.log.use.RLock()
 	defer u.log.use.RUnlock()
+	if u.log.gone {
+		return cairn.Errorf("write shard", cairn.Unavailable, "the store is closed")
+	}
 	if _, err := u.log.bulk.WriteAt(b, u.off+at); err != nil {
 		return u.s.diskError("write shard", fmt.Errorf("write log %d: %w", u.log.num, err))
 	}
@@ -193,6 +201,11 @@ func (u *Upload) write(b []byte, at int64) error {
 // Exists; Full; Unavailable. Whatever the answer, the upload is over.
 func (u *Upload) Commit(ctx context.Context, up nodeapi.UploadTail) error {
 	defer u.Abort()
+	leave, err := u.s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if u.over || u.hash.Len() != u.h.PayloadLen {
 		return cairn.Errorf("commit shard", cairn.Invalid, "%v: %d bytes received, %d announced", u.h.Shard, u.hash.Len(), u.h.PayloadLen)
 	}
