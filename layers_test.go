@@ -59,6 +59,7 @@ var layers = []struct {
 	{"internal/provider", []string{"storagenode/...", "placement/directory", "internal/durable", "internal/lifecycle", "internal/secretfile"}},
 	// A whole network in a test process, and what only tests use, see everything
 	// but commands.
+	{"internal/scenario", []string{"internal/cli"}},
 	{"internal/testnet", []string{"gateway/...", "storagenode/...", "placement/...", "internal/..."}},
 	{"e2e/...", []string{"e2e/...", "gateway/...", "storagenode/...", "proofs"}},
 	// Commands wire everything together.
@@ -67,7 +68,7 @@ var layers = []struct {
 
 // testOnly are packages that nothing but tests imports.
 var testOnly = []string{
-	"internal/testnet", "e2e/...", "gateway/refmodel", "gateway/s3api/apitest",
+	"internal/testnet", "internal/scenario", "e2e/...", "gateway/refmodel", "gateway/s3api/apitest",
 	"gateway/catalog/conformance", "storagenode/memnode", "storagenode/shardstore/storetest",
 }
 

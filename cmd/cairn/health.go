@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cairn-store/cairn"
@@ -133,5 +135,6 @@ func (g *gatewayProcess) peers(context.Context) ([]console.Peer, error) {
 			CapacityBytes: c.CapacityBytes, FreeBytes: c.FreeBytes, RTTMillis: float64(c.RTT.Microseconds()) / 1000,
 		}
 	}
+	slices.SortStableFunc(peers, func(a, b console.Peer) int { return cmp.Compare(a.FailureDomain, b.FailureDomain) })
 	return peers, nil
 }
