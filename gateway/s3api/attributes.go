@@ -13,7 +13,10 @@ import (
 	"github.com/cairn-store/cairn/gateway/sigv4"
 )
 
-const metaPrefix = "X-Amz-Meta-"
+const (
+	metaPrefix       = "X-Amz-Meta-" // in requests, as net/http spells it
+	storedMetaPrefix = "x-amz-meta-" // as S3 spells it, stored and sent
+)
 
 // systemHeaders are stored with an object and given back.
 var systemHeaders = []string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Expires"}

@@ -49,6 +49,9 @@ func (c *call) admit() error {
 	if c.auth, err = c.cfg.Verifier.Verify(c.r, regions...); err != nil {
 		return err
 	}
+	if c.hoist() { // a header from the query can select another route
+		c.route, unroutable = findRoute(c.r.Method, c.target, c.query, c.r.Header)
+	}
 	action := ""
 	if c.route != nil {
 		action = c.route.action
@@ -56,7 +59,6 @@ func (c *call) admit() error {
 	if err := authorize(c.auth, action, c.bucket, c.key); err != nil {
 		return err
 	}
-	c.hoist()
 	if unroutable != nil {
 		return unroutable
 	}
@@ -98,21 +100,24 @@ var notHoisted = set("x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz
 	"x-amz-signature", "x-amz-security-token", "x-amz-content-sha256")
 
 // hoist lets x-amz-* parameters of a presigned URL stand in for headers that
-// were not sent. All of them are covered by the signature.
-func (c *call) hoist() {
+// were not sent, and reports whether there were any. All of them are covered by
+// the signature.
+func (c *call) hoist() (hoisted bool) {
 	if !c.auth.Presigned {
-		return
+		return false
 	}
 	for name, values := range c.query {
 		canonical := http.CanonicalHeaderKey(name)
 		if isAmz(name) && !notHoisted[strings.ToLower(name)] && c.r.Header[canonical] == nil {
 			c.r.Header[canonical] = values
+			hoisted = true
 		}
 	}
 	// A signer cannot know the checksum of what will be uploaded.
 	if c.query.Has("x-amz-sdk-checksum-algorithm") {
-		c.r.Header.Del("X-Amz-Sdk-Checksum-Algorithm")
+		c.r.Header.Del(sdkAlgorithm)
 	}
+	return hoisted
 }
 
 // body returns the decoded body, which nobody has read from yet.

@@ -105,6 +105,12 @@ func (c *call) objectHeaders(o *gateway.Object, overrides map[string]string) int
 	v, head := o.Version, c.w.Header()
 	head.Set("Content-Type", defaultMimeType)
 	for _, a := range v.Headers {
+		if strings.HasPrefix(a.Name, storedMetaPrefix) {
+			// As it is, in lower case: botocore shows programs the spelling it
+			// gets, and they look for what S3 sends.
+			head[a.Name] = []string{headerValue(a.Value)}
+			continue
+		}
 		head.Set(a.Name, headerValue(a.Value))
 	}
 	for name, value := range overrides {

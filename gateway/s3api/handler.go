@@ -30,11 +30,11 @@ func New(cfg Config) (*Handler, error) {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{Handler: h, id: requestID(), w: newResponse(w, h.cfg.Patience)}
+	c := &call{Handler: h, id: requestID(), w: newResponse(w, r, h.cfg.Patience)}
 	// A copy, because net/http looks at the body of its own request to decide
 	// whether to read on before it sends the answer.
 	c.r = r.WithContext(r.Context())
-	c.r.Body = newPacedBody(w, r.Body, h.cfg.Patience)
+	c.r.Body = newPacedBody(w, r, h.cfg.Patience)
 	started := time.Now()
 	defer c.finish(started)
 	head := c.w.Header()
@@ -46,8 +46,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
 		c.answer(c.serve())
-	default:
-		c.answer(slowDown())
+	default: // counted, not logged: there may be very many
+		c.writeError(slowDown())
 	}
 }
 

@@ -12,18 +12,53 @@ import (
 	"github.com/cairn-store/cairn"
 )
 
+// pace is a deadline that moves with the client's progress. On HTTP/1 it is
+// looked at only while the connection is read or written, and moved in steps. On
+// HTTP/2 it is an alarm that ends the stream whenever it goes off, so it must be
+// set only while we wait for the client.
+type pace struct {
+	set      func(time.Time) error
+	patience time.Duration
+	alarm    bool
+	until    time.Time // what is set; zero is none
+}
+
+// begin is called before waiting for the client, end after it.
+func (p *pace) begin() {
+	if now := time.Now(); p.until.Sub(now) <= p.patience/2 {
+		p.until = now.Add(p.patience)
+		_ = p.set(p.until) // not every ResponseWriter has a connection
+	}
+}
+
+func (p *pace) end() {
+	if p.alarm {
+		p.clear()
+	}
+}
+
+func (p *pace) clear() {
+	p.until = time.Time{}
+	_ = p.set(p.until)
+}
+
 // response counts what is sent, and gives a client that stops reading up.
 type response struct {
 	http.ResponseWriter
-	control  *http.ResponseController
-	patience time.Duration
-	until    time.Time // the write deadline that is set
-	status   int       // 0 until the header was sent
-	sent     int64
+	control *http.ResponseController
+	pace    pace
+	status  int // 0 until the header was sent
+	sent    int64
 }
 
-func newResponse(w http.ResponseWriter, patience time.Duration) *response {
-	return &response{ResponseWriter: w, control: http.NewResponseController(w), patience: patience}
+func newResponse(w http.ResponseWriter, r *http.Request, patience time.Duration) *response {
+	control := http.NewResponseController(w)
+	p := pace{set: control.SetWriteDeadline, patience: patience, alarm: r.ProtoMajor != 1}
+	// The last request of the connection may have left a deadline that is over,
+	// and "100 Continue" is written before anything of ours.
+	p.begin()
+	p.end()
+	return &response{ResponseWriter: w, control: control, pace: p}
 }
 
 // Unwrap lets http.ResponseController find what is beneath.
@@ -35,63 +70,50 @@ func (w *response) WriteHeader(status int) {
 	if status >= http.StatusOK {
 		w.status = status
 	}
-	w.extend()
+	w.pace.begin()
 	w.ResponseWriter.WriteHeader(status)
+	w.pace.end()
 }
 
 func (w *response) Write(p []byte) (int, error) {
 	if !w.begun() {
 		w.status = http.StatusOK
 	}
-	w.extend()
+	w.pace.begin()
 	n, err := w.ResponseWriter.Write(p)
+	w.pace.end()
 	w.sent += int64(n)
 	return n, err
-}
-
-// extend moves the deadline while the client makes progress. It is moved in
-// steps, because setting it costs a system call on some connections.
-func (w *response) extend() {
-	now := time.Now()
-	if w.until.Sub(now) > w.patience/2 {
-		return
-	}
-	w.until = now.Add(w.patience)
-	// Not every ResponseWriter has a connection to set a deadline on.
-	_ = w.control.SetWriteDeadline(w.until)
 }
 
 // pacedBody gives a client up that stops sending. The deadline is per progress,
 // not for the whole body.
 type pacedBody struct {
 	io.ReadCloser
-	control  *http.ResponseController
-	patience time.Duration
-	until    time.Time
+	pace     pace
 	received int64
 	ended    bool // nothing more will come
 }
 
-func newPacedBody(w http.ResponseWriter, b io.ReadCloser, patience time.Duration) *pacedBody {
-	return &pacedBody{ReadCloser: b, control: http.NewResponseController(w), patience: patience, ended: b == http.NoBody}
+func newPacedBody(w http.ResponseWriter, r *http.Request, patience time.Duration) *pacedBody {
+	p := pace{set: http.NewResponseController(w).SetReadDeadline, patience: patience, alarm: r.ProtoMajor != 1}
+	return &pacedBody{ReadCloser: r.Body, pace: p, ended: r.Body == http.NoBody}
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
 	if b.ended {
 		return 0, io.EOF
 	}
-	if now := time.Now(); b.until.Sub(now) <= b.patience/2 {
-		b.until = now.Add(b.patience)
-		_ = b.control.SetReadDeadline(b.until) // not supported everywhere
-	}
+	b.pace.begin()
 	n, err := b.ReadCloser.Read(p)
+	b.pace.end()
 	b.received += int64(n)
 	switch {
 	case err == io.EOF: //nolint:errorlint // a Reader returns it bare
 		b.ended = true
 		// net/http watches the connection from here on; the deadline must not
 		// look like the client hanging up.
-		_ = b.control.SetReadDeadline(time.Time{})
+		b.pace.clear()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = fail("RequestTimeout")
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):

@@ -392,6 +392,42 @@ func TestPanicIsAnsweredAndCounted(t *testing.T) {
 	}
 }
 
+// Clients in Python show programs the names of metadata as they were sent, and
+// S3 sends them in lower case.
+func TestMetadataNamesAreSentInLowerCase(t *testing.T) {
+	c := serve(t, s3api.Config{})
+	b := c.Bucket(t)
+	c.Put(t, "/"+b+"/k", "x", map[string]string{"X-Amz-Meta-MiXed-Case": "Value"})
+	for _, method := range []string{"GET", "HEAD"} {
+		got := rawText(t, c, head(t, c, apitest.Request{Method: method, Path: "/" + b + "/k"}, "Connection: close"))
+		if !strings.Contains(got, "\r\nx-amz-meta-mixed-case: Value\r\n") {
+			t.Errorf("%s answered\n%s\nwithout x-amz-meta-mixed-case", method, got)
+		}
+	}
+}
+
+// rawText sends bytes as they are and returns all that comes back until the
+// server closes the connection.
+func rawText(t *testing.T, c *apitest.Client, request string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.Endpoint, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatalf("no answer to %.200q: %v", request, err)
+	}
+	return string(answer)
+}
+
 func TestAnswersCannotBeSplit(t *testing.T) {
 	model := refmodel.New(refmodel.Config{})
 	c := serve(t, s3api.Config{Store: model})

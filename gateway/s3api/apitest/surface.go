@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,13 @@ func testPresigned(t *testing.T, c *Client) {
 	}
 	if got := c.Do(t, Request{Method: "HEAD", Path: path}).Header.Get("X-Amz-Meta-A"); got != "b" {
 		t.Errorf("metadata from the query = %q", got)
+	}
+	source := c.Presign(t, Request{Method: "PUT", Path: path + " copy", Query: "x-amz-copy-source=" + url.QueryEscape(EscapePath(path))}, time.Minute, time.Now())
+	if res := c.Fetch(t, "PUT", source, "", nil); res.Status != 200 || res.Text("ETag") == "" {
+		t.Errorf("presigned copy: %d %s", res.Status, res.Body)
+	}
+	if got := c.Do(t, Request{Method: "GET", Path: path + " copy"}).Body; got != "hello" {
+		t.Errorf("the presigned copy reads %q", got)
 	}
 	refused := func(what string, status int, code string, res *Response) {
 		t.Helper()
