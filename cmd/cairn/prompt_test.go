@@ -25,8 +25,8 @@ type person struct {
 	words   []string     // read off the screen
 	answer  func(number int, right string) string
 	asked   []int
-	pending []byte // typed, not yet read
-	typed   chan struct{}
+	typed   chan string // lines; closed when the person leaves
+	pending []byte      // of a line that was read in part; Read's alone
 }
 
 var (
@@ -35,7 +35,7 @@ var (
 )
 
 func newPerson(answer func(number int, right string) string) *person {
-	return &person{answer: answer, typed: make(chan struct{}, 64)}
+	return &person{answer: answer, typed: make(chan string, 64)}
 }
 
 // Write is the terminal's screen.
@@ -55,18 +55,19 @@ func (p *person) Write(b []byte) (int, error) {
 		line = p.answer(number, p.words[number-1]) + "\n"
 	}
 	if line != "" {
-		p.pending = append(p.pending, line...)
-		p.typed <- struct{}{}
+		p.typed <- line
 	}
 	return len(b), nil
 }
 
-// Read is the keyboard. Write happened before, through typed.
+// Read is the keyboard.
 func (p *person) Read(b []byte) (int, error) {
 	if len(p.pending) == 0 {
-		if _, open := <-p.typed; !open {
+		line, open := <-p.typed
+		if !open {
 			return 0, io.EOF
 		}
+		p.pending = []byte(line)
 	}
 	n := copy(b, p.pending)
 	p.pending = p.pending[n:]
