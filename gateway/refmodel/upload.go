@@ -116,7 +116,7 @@ func (s *Store) CopyPart(_ context.Context, req gateway.CopyPartRequest) (gatewa
 }
 
 // CompleteUpload makes the object. Completing again with the same parts gives
-// the same answer, whatever became of the object.
+// the same answer, as long as the object is there and has not been replaced.
 func (s *Store) CompleteUpload(_ context.Context, req gateway.CompleteRequest) (gateway.Stored, error) {
 	s.mu.Lock()
 	b, err := s.bucket(req.Bucket)
@@ -125,7 +125,8 @@ func (s *Store) CompleteUpload(_ context.Context, req gateway.CompleteRequest) (
 		return gateway.Stored{}, err
 	}
 	u := b.uploads[req.UploadID]
-	if u != nil && u.Key == req.Key && u.done != nil && slices.EqualFunc(u.doneParts, req.Parts, samePart) {
+	again := u != nil && u.Key == req.Key && u.done != nil && slices.EqualFunc(u.doneParts, req.Parts, samePart)
+	if again && b.objects[u.Key] != nil && b.objects[u.Key].version == u.done {
 		s.mu.Unlock()
 		return gateway.Stored{Version: u.done}, nil
 	}

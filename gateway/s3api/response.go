@@ -53,11 +53,8 @@ type response struct {
 
 func newResponse(w http.ResponseWriter, r *http.Request, patience time.Duration) *response {
 	control := http.NewResponseController(w)
+	// net/http clears what is left of the deadline between requests.
 	p := pace{set: control.SetWriteDeadline, patience: patience, alarm: r.ProtoMajor != 1}
-	// The last request of the connection may have left a deadline that is over,
-	// and "100 Continue" is written before anything of ours.
-	p.begin()
-	p.end()
 	return &response{ResponseWriter: w, control: control, pace: p}
 }
 

@@ -175,8 +175,9 @@ func testListingArguments(t *testing.T, c *Client, b string, total int) {
 	first := get(200, "", "encoding-type=url&list-type=2&max-keys=2")
 	token := first.Text("NextContinuationToken")
 	second := get(200, "", "continuation-token="+token+"&encoding-type=url&list-type=2&max-keys=2&start-after=zzz")
-	if keys := second.Texts("Key"); len(keys) != 2 || keys[0] <= first.Texts("Key")[1] {
-		t.Errorf("the page after %v is %v", first.Texts("Key"), keys)
+	before, after := decodeAll(t, first.Texts("Key")), decodeAll(t, second.Texts("Key"))
+	if len(before) != 2 || len(after) != 2 || after[0] <= before[1] {
+		t.Errorf("the page after %q is %q", before, after)
 	}
 	get(400, "InvalidArgument", "continuation-token="+token+"&list-type=2&prefix=other")
 	forged := "A" + token[1:]
