@@ -87,13 +87,14 @@ func (f *stripeFetch) open(c *codedRead, shards [][]byte, missing []int, first i
 // buffers belong to the coded pool. A range of at most one block.
 func (r *segmentReader) readShards(ctx context.Context, off int64, size int, wanted []int, verify bool) (shards, buffers [][]byte, err error) {
 	n := r.layout.Scheme.Shards()
-	buffers, err = r.e.coded.take(ctx, n)
+	taken, err := r.e.coded.take(ctx, n)
 	if err != nil {
 		return nil, nil, err
 	}
+	buffers = taken
 	defer func() {
 		if err != nil {
-			r.e.coded.give(buffers)
+			r.e.coded.give(taken) // not buffers, which the return has cleared
 		}
 	}()
 	shards = make([][]byte, n)

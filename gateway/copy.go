@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 
@@ -15,6 +16,17 @@ import (
 // content keys are wrapped anew, no data moves. The ETag of the source stays,
 // also where S3 would give a multipart object a new one.
 func (e *Engine) Copy(ctx context.Context, req CopyRequest) (Stored, error) {
+	for {
+		stored, err := e.tryCopy(ctx, req)
+		// A source or destination that changed under way is looked at again;
+		// a condition on either decides then.
+		if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+			return stored, err
+		}
+	}
+}
+
+func (e *Engine) tryCopy(ctx context.Context, req CopyRequest) (Stored, error) {
 	if _, err := e.bucket(ctx, req.Bucket); err != nil {
 		return Stored{}, err
 	}
@@ -171,7 +183,7 @@ func withReader[T any](ctx context.Context, e *Engine, p cairn.Part, from, to in
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, err := e.writePartRange(ctx, pw, &p, from, to)
+		_, err := e.writePartRange(ctx, pw, nil, &p, from, to)
 		pw.CloseWithError(err)
 	}()
 	out, err := f(pr)

@@ -34,6 +34,9 @@ type Config struct {
 	// SmallLimit is the largest object kept as one self-contained record per
 	// node, in bytes. Zero means 128 KiB; negative means none.
 	SmallLimit int64
+	// MinPart is the smallest part that is not the last of its upload, in
+	// bytes. Zero means S3's 5 MiB.
+	MinPart int64
 	// BufferBytes bounds the memory of all transfers together. When it is used
 	// up, transfers wait for each other. Zero means 160 MiB.
 	BufferBytes int64
@@ -73,6 +76,9 @@ func (c *Config) validate() error {
 	}
 	if c.SmallLimit == 0 {
 		c.SmallLimit = 128 << 10
+	}
+	if c.MinPart == 0 {
+		c.MinPart = 5 << 20
 	}
 	if c.BufferBytes == 0 {
 		c.BufferBytes = 160 << 20

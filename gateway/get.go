@@ -14,6 +14,20 @@ import (
 
 // Get opens an object. Nothing is read from nodes before Body.WriteTo.
 func (e *Engine) Get(ctx context.Context, req GetRequest) (*Object, error) {
+	for {
+		o, err := e.open(ctx, req)
+		// A version found and overwritten before its segments were looked up
+		// has a newer one to be found.
+		if !errors.Is(err, errOvertaken) || ctx.Err() != nil {
+			return o, err
+		}
+	}
+}
+
+// errOvertaken says that a version was dropped while it was being opened.
+var errOvertaken = errors.New("version was dropped meanwhile")
+
+func (e *Engine) open(ctx context.Context, req GetRequest) (*Object, error) {
 	v, err := e.find(ctx, req)
 	if err != nil {
 		return nil, err
@@ -35,7 +49,47 @@ func (e *Engine) Get(ctx context.Context, req GetRequest) (*Object, error) {
 	body := &objectBody{e: e, ctx: ctx, parts: v.Parts, from: o.Offset, to: o.Offset + o.Length}
 	body.unpin = e.pins.hold(v.Parts)
 	o.Body = body
+	if body.entries, err = e.lookAhead(ctx, v.Parts); err != nil {
+		body.unpin()
+		if errors.Is(err, cairn.NotFound) && e.dropped(ctx, v) {
+			err = errOvertaken
+		}
+		return nil, err
+	}
 	return o, nil
+}
+
+// dropped reports whether v is no longer in the catalog.
+func (e *Engine) dropped(ctx context.Context, v *cairn.Version) bool {
+	_, err := e.catalog.Version(ctx, v.Bucket, v.Key, v.ID)
+	return errors.Is(err, cairn.NotFound)
+}
+
+// segmentsAhead bounds the segments that are looked up when an object is
+// opened: should the object be deleted before it is read to its end, they are
+// still known. What lies behind them is looked up when the read gets there.
+const segmentsAhead = 64
+
+func (e *Engine) lookAhead(ctx context.Context, parts []cairn.Part) (map[cairn.SegmentID]*catalog.SegmentEntry, error) {
+	entries := map[cairn.SegmentID]*catalog.SegmentEntry{}
+	for _, p := range parts {
+		for _, s := range p.Segments {
+			for _, id := range []cairn.SegmentID{s.ID, s.Mirror} {
+				if len(entries) == segmentsAhead {
+					return entries, nil
+				}
+				if id == (cairn.SegmentID{}) {
+					continue
+				}
+				entry, err := e.catalog.Segment(ctx, id)
+				if err != nil {
+					return nil, fmt.Errorf("look up segment %s: %w", id.Short(), err)
+				}
+				entries[id] = entry
+			}
+		}
+	}
+	return entries, nil
 }
 
 // find returns the version a read asks for.
@@ -95,6 +149,7 @@ type objectBody struct {
 	ctx      context.Context
 	parts    []cairn.Part
 	from, to int64
+	entries  map[cairn.SegmentID]*catalog.SegmentEntry // as far as looked up
 	unpin    func()
 }
 
@@ -111,7 +166,7 @@ func (b *objectBody) WriteTo(w io.Writer) (written int64, err error) {
 		p := &b.parts[i]
 		partEnd := partStart + p.Size
 		if partEnd > b.from && partStart < b.to {
-			n, err := b.e.writePartRange(b.ctx, w, p, max(b.from-partStart, 0), min(b.to, partEnd)-partStart)
+			n, err := b.e.writePartRange(b.ctx, w, b.entries, p, max(b.from-partStart, 0), min(b.to, partEnd)-partStart)
 			written += n
 			b.e.metrics.read(n)
 			if err != nil {
@@ -124,7 +179,7 @@ func (b *objectBody) WriteTo(w io.Writer) (written int64, err error) {
 }
 
 // writePartRange writes bytes [from, to) of a part.
-func (e *Engine) writePartRange(ctx context.Context, w io.Writer, p *cairn.Part, from, to int64) (written int64, err error) {
+func (e *Engine) writePartRange(ctx context.Context, w io.Writer, known map[cairn.SegmentID]*catalog.SegmentEntry, p *cairn.Part, from, to int64) (written int64, err error) {
 	content, err := e.keys.UnwrapKey(p.Key)
 	if err != nil {
 		return 0, fmt.Errorf("unwrap content key: %w", err)
@@ -133,7 +188,7 @@ func (e *Engine) writePartRange(ctx context.Context, w io.Writer, p *cairn.Part,
 	for number, s := range p.Segments {
 		end := start + s.PlainLen
 		if end > from && start < to {
-			r, err := e.partSegment(ctx, p, number, content)
+			r, err := e.partSegment(ctx, known, p, number, content)
 			if err != nil {
 				return written, err
 			}
@@ -149,21 +204,24 @@ func (e *Engine) writePartRange(ctx context.Context, w io.Writer, p *cairn.Part,
 }
 
 // partSegment returns the reader of a part's segment, with its mirror.
-func (e *Engine) partSegment(ctx context.Context, p *cairn.Part, number int, content seal.ContentKey) (*segmentReader, error) {
+func (e *Engine) partSegment(ctx context.Context, known map[cairn.SegmentID]*catalog.SegmentEntry, p *cairn.Part, number int, content seal.ContentKey) (*segmentReader, error) {
 	s := p.Segments[number]
 	c := seal.Context{Owner: e.keys.Owner(), Object: p.Object, Part: p.Written, Number: number, PartLen: p.Size}
-	r, err := e.openReader(ctx, s.ID, content, c)
+	r, err := e.openReader(ctx, known, s.ID, content, c)
 	if err != nil || s.Mirror == (cairn.SegmentID{}) {
 		return r, err
 	}
-	r.mirror, err = e.openReader(ctx, s.Mirror, content, c)
+	r.mirror, err = e.openReader(ctx, known, s.Mirror, content, c)
 	return r, err
 }
 
-func (e *Engine) openReader(ctx context.Context, id cairn.SegmentID, content seal.ContentKey, c seal.Context) (*segmentReader, error) {
-	entry, err := e.catalog.Segment(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("look up segment %s: %w", id.Short(), err)
+func (e *Engine) openReader(ctx context.Context, known map[cairn.SegmentID]*catalog.SegmentEntry, id cairn.SegmentID, content seal.ContentKey, c seal.Context) (*segmentReader, error) {
+	entry := known[id]
+	if entry == nil {
+		var err error
+		if entry, err = e.catalog.Segment(ctx, id); err != nil {
+			return nil, fmt.Errorf("look up segment %s: %w", id.Short(), err)
+		}
 	}
 	return e.newSegmentReader(entry, content, c)
 }

@@ -115,8 +115,12 @@ func (u *unfinished) take() []*catalog.Intent {
 	return all
 }
 
-// endUnfinished ends failed writes; those it cannot end yet it keeps.
+// endUnfinished ends failed writes; those it cannot end yet it keeps. It does
+// not try while too few nodes live to take a record.
 func (e *Engine) endUnfinished(ctx context.Context) {
+	if e.Ready(true) != nil {
+		return
+	}
 	for _, in := range e.unfinished.take() {
 		if err := e.endIntent(ctx, in); err != nil {
 			e.unfinished.add(in)
@@ -128,23 +132,17 @@ func (e *Engine) endUnfinished(ctx context.Context) {
 	}
 }
 
-// endIntent completes a deletion and undoes everything else. A tombstone goes
-// before the garbage of a version: should a node that is away keep a record of
-// it, the tombstone says that there never was such a version.
+// endIntent undoes a write. Nodes that are away now may keep what it told them,
+// so recovery must be told otherwise first: a version that never was gets a
+// tombstone, and an object that was not deleted after all gets a record newer
+// than the tombstone.
 func (e *Engine) endIntent(ctx context.Context, in *catalog.Intent) error {
 	b := &catalog.Batch{DropIntents: []cairn.VersionID{in.ID}, AddGarbage: in.Places}
 	switch {
 	case in.Key == "":
 	case in.Delete:
-		prev, err := e.newest(ctx, in.Bucket, in.Key)
-		if err != nil {
+		if err := e.outlive(ctx, in.Bucket, in.Key, in.ID); err != nil {
 			return err
-		}
-		if prev != nil && prev.Version.ID.Compare(in.ID) < 0 {
-			_, err := e.Delete(ctx, DeleteRequest{Bucket: in.Bucket, Key: in.Key})
-			if err != nil && !errors.Is(err, ErrNoSuchBucket) {
-				return err
-			}
 		}
 	default:
 		t := cairn.Tombstone{Bucket: in.Bucket, Key: in.Key, ID: e.clock.Next(), Target: in.ID}
@@ -156,5 +154,34 @@ func (e *Engine) endIntent(ctx context.Context, in *catalog.Intent) error {
 		return err
 	}
 	e.wakeCollector()
+	return nil
+}
+
+// outlive gives the object of a key a record newer than a tombstone that may
+// have reached some nodes though the deletion failed. Nothing changes for
+// clients.
+func (e *Engine) outlive(ctx context.Context, bucket, key string, tombstone cairn.VersionID) error {
+	unlock := e.lockKey(bucket, key)
+	defer unlock()
+	prev, err := e.newest(ctx, bucket, key)
+	if err != nil || prev == nil || prev.Version.ID.Compare(tombstone) > 0 {
+		return err
+	}
+	v := prev.Version
+	v.Modified = prev.Version.LastModified().UnixNano()
+	e.clock.Observe(tombstone)
+	v.ID = e.clock.Next()
+	b := e.replaceBatch(&v, prev)
+	addRefs(b, v.Parts, 1)
+	w := e.beginWrite(bucket)
+	record, err := e.recordVersion(ctx, w, &v, nil)
+	if err == nil {
+		b.PutVersions = []*catalog.VersionEntry{{Version: v, Record: record}}
+		err = e.commitVersion(ctx, w, b)
+	}
+	if err != nil {
+		w.undo()
+		return fmt.Errorf("record %q/%q anew: %w", bucket, key, err)
+	}
 	return nil
 }

@@ -17,9 +17,6 @@ import (
 	"github.com/cairn-store/cairn/gateway/checksum"
 )
 
-// MinPart is the smallest part that is not the last, in bytes.
-const MinPart = 5 << 20
-
 // CreateUpload begins a multipart upload. Uploads live in the catalog alone
 // until they are completed.
 func (e *Engine) CreateUpload(ctx context.Context, req CreateUploadRequest) (Upload, error) {
@@ -96,8 +93,12 @@ func (e *Engine) PutPart(ctx context.Context, req PutPartRequest) (PartInfo, err
 }
 
 func (e *Engine) storePart(ctx context.Context, ref UploadRef, number int, size int64, u *catalog.UploadEntry, want Digests, body io.Reader) (PartInfo, error) {
-	if want.Algorithm == "" {
+	switch {
+	case want.Algorithm == "":
 		want.Algorithm = checksum.PartAlgorithm(u.Algorithm)
+	case u.Algorithm != "" && want.Algorithm != u.Algorithm:
+		return PartInfo{}, cairn.Errorf("put part", cairn.Invalid,
+			"Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", u.Algorithm, want.Algorithm)
 	}
 	w := e.beginWrite(ref.Bucket)
 	fail := func(err error) (PartInfo, error) {
@@ -148,7 +149,7 @@ func (e *Engine) CopyPart(ctx context.Context, req CopyPartRequest) (PartInfo, e
 	}
 	from, to := int64(0), source.Size
 	if r := req.Source.Range; r != nil {
-		if r.Last >= source.Size || r.First > r.Last {
+		if r.Suffix > 0 || r.SuffixZero || r.First < 0 || r.Last >= source.Size || r.First > r.Last {
 			return PartInfo{}, ErrInvalidCopyRange
 		}
 		from, to = r.First, r.Last+1
@@ -316,7 +317,7 @@ func (e *Engine) CompleteUpload(ctx context.Context, req CompleteRequest) (Store
 	if !u.Completed.IsZero() {
 		return e.completedAgain(ctx, u, req, stored)
 	}
-	v, rest, err := assemble(u, req, stored)
+	v, rest, err := e.assemble(u, req, stored)
 	if err != nil {
 		return Stored{}, err
 	}
@@ -327,25 +328,26 @@ func (e *Engine) CompleteUpload(ctx context.Context, req CompleteRequest) (Store
 	return out, nil
 }
 
-// completedAgain answers a repeated completion as the first one was answered.
+// completedAgain answers a repeated completion as the first one was answered,
+// as long as nothing has taken the object's place.
 func (e *Engine) completedAgain(ctx context.Context, u *catalog.UploadEntry, req CompleteRequest, stored []*catalog.PartEntry) (Stored, error) {
-	v, _, err := assemble(u, req, stored)
+	v, _, err := e.assemble(u, req, stored)
 	if err != nil {
 		return Stored{}, err
 	}
-	was, err := e.catalog.Version(ctx, req.Bucket, req.Key, u.Completed)
-	if errors.Is(err, cairn.NotFound) || err == nil && was.Version.ETag != v.ETag {
-		return Stored{}, ErrNoSuchUpload
-	}
+	was, err := e.newest(ctx, req.Bucket, req.Key)
 	if err != nil {
-		return Stored{}, fmt.Errorf("look up completed upload: %w", err)
+		return Stored{}, err
+	}
+	if was == nil || was.Version.ID != u.Completed || was.Version.ETag != v.ETag {
+		return Stored{}, ErrNoSuchUpload
 	}
 	return Stored{Version: &was.Version, Durability: durability(nil, was.Record)}, nil
 }
 
 // assemble builds the object that a completion lists, and returns the stored
 // parts that it leaves out.
-func assemble(u *catalog.UploadEntry, req CompleteRequest, stored []*catalog.PartEntry) (*cairn.Version, []cairn.Part, error) {
+func (e *Engine) assemble(u *catalog.UploadEntry, req CompleteRequest, stored []*catalog.PartEntry) (*cairn.Version, []cairn.Part, error) {
 	if len(req.Parts) == 0 {
 		return nil, nil, ErrNoParts
 	}
@@ -363,7 +365,7 @@ func assemble(u *catalog.UploadEntry, req CompleteRequest, stored []*catalog.Par
 		if p == nil || p.ETag != want.ETag || want.Checksum != "" && !slices.ContainsFunc(p.Checksums, func(c cairn.Checksum) bool { return c.Value == want.Checksum }) {
 			return nil, nil, &PartError{Number: want.Number, ETag: want.ETag}
 		}
-		if i < len(req.Parts)-1 && p.Size < MinPart {
+		if i < len(req.Parts)-1 && p.Size < e.cfg.MinPart {
 			return nil, nil, &PartError{Number: want.Number, ETag: want.ETag, TooSmall: true, Size: p.Size}
 		}
 		if v.Size > math.MaxInt64-p.Size {
@@ -397,15 +399,15 @@ func sumParts(v *cairn.Version, u *catalog.UploadEntry, req CompleteRequest) (er
 	if v.ETag, err = checksum.MultipartETag(v.Parts); err != nil {
 		return err
 	}
-	sum, err := checksum.Multipart(u.Algorithm, u.FullObject, v.Parts)
-	if err != nil {
+	if v.Checksums, err = checksum.OfParts(u.Algorithm, u.FullObject, v.Parts); err != nil || req.Checksum == "" {
 		return err
 	}
-	v.Checksums = []cairn.Checksum{sum}
-	if req.Checksum != "" && (req.ChecksumAlgorithm != sum.Algorithm || req.Checksum != sum.Value) {
-		return &ChecksumError{Algorithm: req.ChecksumAlgorithm}
+	for _, c := range v.Checksums {
+		if c.Algorithm == req.ChecksumAlgorithm && checksum.Claims(req.Checksum, c) {
+			return nil
+		}
 	}
-	return nil
+	return &ChecksumError{Algorithm: req.ChecksumAlgorithm}
 }
 
 // commitUpload makes v the newest version of its key and the upload completed.

@@ -98,8 +98,7 @@ func (e *Engine) recordVersion(ctx context.Context, w *write, v *cairn.Version, 
 		return catalog.Location{}, err
 	}
 	var groups [][]cairn.NodeID
-	if len(v.Parts) > 0 && v.Parts[0].Segments[0].Mirror != (cairn.SegmentID{}) {
-		first := v.Parts[0].Segments[0]
+	if first, mirrored := firstMirrored(v); mirrored {
 		for _, id := range []cairn.SegmentID{first.ID, first.Mirror} {
 			seg, err := e.segment(ctx, id, entries)
 			if err != nil {
@@ -109,6 +108,19 @@ func (e *Engine) recordVersion(ctx context.Context, w *write, v *cairn.Version, 
 		}
 	}
 	return e.writeRecord(ctx, id, cairn.KindVersion, v.Encode(), groups)
+}
+
+// firstMirrored returns the first segment of v that has a mirror. An empty
+// part has no segment at all.
+func firstMirrored(v *cairn.Version) (cairn.Segment, bool) {
+	for _, p := range v.Parts {
+		for _, s := range p.Segments {
+			if s.Mirror != (cairn.SegmentID{}) {
+				return s, true
+			}
+		}
+	}
+	return cairn.Segment{}, false
 }
 
 // segment returns the entry of a segment, new or in the catalog.

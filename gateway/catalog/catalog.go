@@ -136,7 +136,7 @@ type Intent struct {
 	Key     string // empty while only segments or a bucket's record are written
 	Started int64  // Unix nanoseconds
 	// Delete says that the write is a deletion, of the key or, without Key, of
-	// the bucket: one that is left behind is completed, not undone.
+	// the bucket.
 	Delete bool
 	// Places are the segments and records the write may have left on nodes.
 	Places []Location

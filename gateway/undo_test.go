@@ -1,0 +1,272 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/cairn-store/cairn"
+	"github.com/cairn-store/cairn/gateway"
+	"github.com/cairn-store/cairn/gateway/catalog"
+	"github.com/cairn-store/cairn/internal/testnet"
+	"github.com/cairn-store/cairn/storagenode/memnode"
+)
+
+// eventually waits for a condition that background work brings about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 10 s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// shardsOf counts the shards at the nodes by kind.
+func shardsOf(t *testing.T, m *testnet.Mem) map[cairn.ShardKind]int {
+	t.Helper()
+	count := map[cairn.ShardKind]int{}
+	for _, n := range m.Nodes {
+		node, err := m.Node(n.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, _, err := node.List(t.Context(), cairn.ShardID{}, 4096)
+		if err != nil {
+			t.Fatalf("list node: %v", err)
+		}
+		for _, e := range entries {
+			count[e.Kind]++
+		}
+	}
+	return count
+}
+
+func intents(t *testing.T, m *testnet.Mem) int {
+	t.Helper()
+	list, err := m.Catalog.Intents(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+func TestABadDigestLeavesNothingBehind(t *testing.T) {
+	for _, size := range []int{100, 5 << 20, 130 << 20} {
+		m, e := newEngine(t, 6)
+		data := body(20, size)
+		_, err := e.Put(t.Context(), gateway.PutRequest{
+			Bucket: "b", Key: "k", Body: bytes.NewReader(data), Size: int64(size),
+			Digests: gateway.Digests{MD5: make([]byte, 16)},
+		})
+		if !errors.Is(err, gateway.ErrBadDigest) {
+			t.Fatalf("put with a wrong MD5 = %v, want ErrBadDigest", err)
+		}
+		if _, err := tryGet(t, e, gateway.GetRequest{Key: "k"}); !errors.Is(err, gateway.ErrNoSuchKey) {
+			t.Errorf("get after a refused put = %v, want ErrNoSuchKey", err)
+		}
+		eventually(t, "nothing of the refused put is left at the nodes", func() bool {
+			n := shardsOf(t, m)
+			return n[cairn.KindData]+n[cairn.KindSmall] == 0 && intents(t, m) == 0
+		})
+	}
+}
+
+func TestABodyThatEndsElsewhereIsRefused(t *testing.T) {
+	_, e := newEngine(t, 6)
+	for _, size := range []int64{100, 5 << 20} {
+		for _, off := range []int64{-1, 1} {
+			_, err := e.Put(t.Context(), gateway.PutRequest{
+				Bucket: "b", Key: "k", Body: io.LimitReader(endless{}, size+off), Size: size,
+			})
+			if !errors.Is(err, gateway.ErrIncompleteBody) {
+				t.Errorf("put of %d bytes announced as %d = %v, want ErrIncompleteBody", size+off, size, err)
+			}
+		}
+	}
+}
+
+// endless is a body of zeros.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestOverwritesAndDeletesFreeTheirShards(t *testing.T) {
+	m, e := newEngine(t, 6)
+	for i := range 5 {
+		put(t, e, "k", body(uint64(i), 3<<20))
+		put(t, e, "s", body(uint64(i), 300))
+	}
+	eventually(t, "only the newest versions are left", func() bool {
+		n := shardsOf(t, m)
+		return n[cairn.KindData] == 6 && n[cairn.KindSmall] == 4
+	})
+	for _, key := range []string{"k", "s"} {
+		if _, err := e.Delete(t.Context(), gateway.DeleteRequest{Bucket: "b", Key: key}); err != nil {
+			t.Fatalf("delete: %v", err)
+		}
+	}
+	eventually(t, "deleted objects are gone from the nodes", func() bool {
+		n := shardsOf(t, m)
+		return n[cairn.KindData]+n[cairn.KindSmall] == 0 && n[cairn.KindTombstone] == 6
+	})
+}
+
+func TestAReadThatHasBegunOutlivesTheDelete(t *testing.T) {
+	m, e := newEngine(t, 6)
+	data := body(21, 9<<20)
+	put(t, e, "k", data)
+	o, err := e.Get(t.Context(), gateway.GetRequest{Bucket: "b", Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, e, "k", body(22, 100))
+	put(t, e, "other", body(22, 100)) // whose segments are collected meanwhile
+	if _, err := e.Delete(t.Context(), gateway.DeleteRequest{Bucket: "b", Key: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the collector has passed", func() bool { return shardsOf(t, m)[cairn.KindSmall] == 4 })
+	var out bytes.Buffer
+	if _, err := o.Body.WriteTo(&out); err != nil || !bytes.Equal(out.Bytes(), data) {
+		t.Errorf("read after overwrite: %v, or other bytes", err)
+	}
+	o.Body.Close()
+	eventually(t, "the overwritten object is collected", func() bool { return shardsOf(t, m)[cairn.KindData] == 0 })
+}
+
+// crashCatalog fails every commit from the n-th on, as a process that died
+// would, either before or after the commit took effect.
+type crashCatalog struct {
+	catalog.Catalog
+	left  int
+	after bool
+}
+
+var errCrash = errors.New("the process died here")
+
+func (c *crashCatalog) Commit(ctx context.Context, b *catalog.Batch) error {
+	if c.left--; c.left >= 0 {
+		return c.Catalog.Commit(ctx, b)
+	}
+	if c.left == -1 && c.after {
+		if err := c.Catalog.Commit(ctx, b); err != nil {
+			return err
+		}
+	}
+	return errCrash
+}
+
+// TestACrashAtAnyCommitIsUndoneOrCommitted kills the gateway at each of its
+// catalog commits and looks at what the next one sees: the old object or the
+// new one, whole, and nothing else on the nodes.
+func TestACrashAtAnyCommitIsUndoneOrCommitted(t *testing.T) {
+	for _, size := range []int{100, 3 << 20, 130 << 20} {
+		for step := range 8 {
+			for _, after := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%d bytes, commit %d, took effect %v", size, step, after), func(t *testing.T) {
+					crashAtCommit(t, size, step, after)
+				})
+			}
+		}
+	}
+}
+
+func crashAtCommit(t *testing.T, size, step int, after bool) {
+	m := testnet.NewMem(t, 6)
+	cfg := gateway.Config{GarbageGrace: time.Nanosecond, CollectInterval: 10 * time.Millisecond}
+	e, stop := m.Engine(t, cfg)
+	if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
+		t.Fatal(err)
+	}
+	before, next := body(30, 1000), body(31, size)
+	put(t, e, "k", before)
+	stop()
+
+	healthy := m.Catalog
+	m.Catalog = &crashCatalog{Catalog: healthy, left: step, after: after}
+	dying, stopDying := m.Engine(t, cfg)
+	stopDying() // no background work after the crash
+	_, err := tryPut(t, dying, "k", next)
+	acknowledged := err == nil
+	m.Catalog = healthy
+
+	e, _ = m.Engine(t, cfg)
+	got := get(t, e, gateway.GetRequest{Key: "k"})
+	isNew := bytes.Equal(got, next)
+	switch {
+	case acknowledged && !isNew:
+		t.Fatal("an acknowledged object is gone")
+	case !isNew && !bytes.Equal(got, before):
+		t.Fatal("the object is neither the old nor the new one")
+	}
+	eventually(t, "every intent is ended and nothing is left over", func() bool {
+		kept := shardsOf(t, m)
+		data := kept[cairn.KindData] + kept[cairn.KindSmall]
+		return intents(t, m) == 0 && data == shardsInCatalog(t, m)
+	})
+	if got := get(t, e, gateway.GetRequest{Key: "k"}); isNew != bytes.Equal(got, next) {
+		t.Error("cleaning up changed the object")
+	}
+}
+
+// shardsInCatalog counts the shards that the catalog's segments have.
+func shardsInCatalog(t *testing.T, m *testnet.Mem) (n int) {
+	t.Helper()
+	err := m.Catalog.Segments(t.Context(), cairn.SegmentID{}, func(s *catalog.SegmentEntry) error {
+		n += len(s.Nodes)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestACommitThatFailedButHappenedLosesNothing(t *testing.T) {
+	m, e := newEngine(t, 8)
+	m.Nodes[1].After(memnode.FailAll(cairn.Unavailable, memnode.OpCommit, memnode.OpPutRecord))
+	for i := range 12 {
+		for _, size := range []int{500, 3 << 20} {
+			key, data := fmt.Sprint("k", i, "-", size), body(uint64(i), size)
+			put(t, e, key, data)
+			if got := get(t, e, gateway.GetRequest{Key: key}); !bytes.Equal(got, data) {
+				t.Errorf("%s differs", key)
+			}
+		}
+	}
+}
+
+func TestABucketDeletionThatCrashedIsCompleted(t *testing.T) {
+	for step := range 2 {
+		m := testnet.NewMem(t, 6)
+		e, stop := m.Engine(t, gateway.Config{})
+		if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		healthy := m.Catalog
+		m.Catalog = &crashCatalog{Catalog: healthy, left: step}
+		dying, stopDying := m.Engine(t, gateway.Config{})
+		stopDying()
+		if err := dying.DeleteBucket(t.Context(), "b"); !errors.Is(err, errCrash) {
+			t.Fatalf("delete bucket = %v, want the crash", err)
+		}
+		m.Catalog = healthy
+		e, _ = m.Engine(t, gateway.Config{})
+		_, err := e.HeadBucket(t.Context(), "b")
+		// Before the intent nothing was told to any node; after it the
+		// deletion is completed.
+		if deleted := errors.Is(err, gateway.ErrNoSuchBucket); deleted != (step == 1) {
+			t.Errorf("crash at commit %d: head bucket = %v", step, err)
+		}
+	}
+}
