@@ -18,24 +18,29 @@ func TestReadsThatFailGiveTheirMemoryBack(t *testing.T) {
 	for _, n := range m.Nodes[:3] {
 		n.SetDown(true)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	read := func() ([]byte, error) {
+		o, err := e.Get(ctx, gateway.GetRequest{Bucket: "b", Key: "k"})
+		if err != nil {
+			return nil, err
+		}
+		defer o.Body.Close()
+		var got bytes.Buffer
+		_, err = o.Body.WriteTo(&got)
+		return got.Bytes(), err
+	}
 	for range 20 {
-		if _, err := tryGet(t, e, gateway.GetRequest{Key: "k"}); err == nil {
+		if _, err := read(); err == nil {
 			t.Fatal("get with three of six nodes down succeeded")
 		}
 	}
 	m.Nodes[0].SetDown(false)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	o, err := e.Get(ctx, gateway.GetRequest{Bucket: "b", Key: "k"})
+	got, err := read()
 	if err != nil {
-		t.Fatalf("get with two nodes down: %v", err)
-	}
-	defer o.Body.Close()
-	var got bytes.Buffer
-	if _, err := o.Body.WriteTo(&got); err != nil {
 		t.Fatalf("get with two nodes down, after reads that failed: %v", err)
 	}
-	if !bytes.Equal(got.Bytes(), data) {
+	if !bytes.Equal(got, data) {
 		t.Error("get with two nodes down differs")
 	}
 }
