@@ -147,13 +147,13 @@ func New(cfg Config) (*Engine, error) {
 		catalog:     cfg.Catalog,
 		cluster:     cfg.Cluster,
 		log:         cfg.Log,
-		metrics:     newMetrics(cfg.Registerer),
 		clock:       cairn.VersionClock{Now: cfg.Now},
 		buffers:     newBufferPool(cfg.BlockSize, cfg.BufferBytes/2),
 		readBuffers: newBufferPool(cfg.BlockSize, cfg.BufferBytes/4),
 		coded:       newBufferPool(cfg.BlockSize, cfg.BufferBytes/4),
 		collect:     make(chan struct{}, 1),
 	}
+	e.metrics = newMetrics(cfg.Registerer, func() float64 { return float64(e.unfinished.count()) })
 	return e, nil
 }
 
@@ -183,8 +183,8 @@ func (e *Engine) Start(ctx context.Context) error {
 	return nil
 }
 
-// Run does the engine's background work until ctx ends: deleting garbage from
-// nodes and forgetting completed uploads.
+// Run does the engine's background work until ctx ends: ending failed writes,
+// deleting garbage from nodes and forgetting completed uploads.
 func (e *Engine) Run(ctx context.Context) error {
 	ticker := time.NewTicker(e.cfg.CollectInterval)
 	defer ticker.Stop()
@@ -192,6 +192,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.endUnfinished(ctx)
 		if err := e.collectGarbage(ctx); err != nil && ctx.Err() == nil {
 			e.log.WarnContext(ctx, "garbage not collected", "err", err)
+		}
+		var again <-chan time.Time
+		if e.unfinished.count() > 0 {
+			again = time.After(unfinishedAgain)
 		}
 		select {
 		case <-ctx.Done():
@@ -201,6 +205,7 @@ func (e *Engine) Run(ctx context.Context) error {
 				e.log.WarnContext(ctx, "completed uploads not forgotten", "err", err)
 			}
 		case <-e.collect:
+		case <-again:
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -107,28 +108,43 @@ func (u *unfinished) add(in *catalog.Intent) {
 	u.mu.Unlock()
 }
 
-func (u *unfinished) take() []*catalog.Intent {
+func (u *unfinished) all() []*catalog.Intent {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	all := u.intents
-	u.intents = nil
-	return all
+	return slices.Clone(u.intents)
 }
 
+func (u *unfinished) ended(in *catalog.Intent) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.intents = slices.DeleteFunc(u.intents, func(other *catalog.Intent) bool { return other == in })
+}
+
+func (u *unfinished) count() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.intents)
+}
+
+// unfinishedAgain is the pause between two tries to end failed writes: until
+// they are, a recovery may bring back what was never acknowledged.
+const unfinishedAgain = time.Second
+
 // endUnfinished ends failed writes; those it cannot end yet it keeps. It does
-// not try while too few nodes live to take a record.
+// not try while too few nodes live to take a record. Run alone calls it.
 func (e *Engine) endUnfinished(ctx context.Context) {
 	if e.Ready(true) != nil {
 		return
 	}
-	for _, in := range e.unfinished.take() {
+	for _, in := range e.unfinished.all() {
 		if err := e.endIntent(ctx, in); err != nil {
-			e.unfinished.add(in)
 			if ctx.Err() != nil {
 				return
 			}
 			e.log.WarnContext(ctx, "failed write not undone yet", "bucket", in.Bucket, "err", err)
+			continue
 		}
+		e.unfinished.ended(in)
 	}
 }
 

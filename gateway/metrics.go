@@ -12,7 +12,9 @@ type metrics struct {
 	nodeFailures            *prometheus.CounterVec
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+// newMetrics registers with r, which may be nil. unfinished counts the failed
+// writes that are still to be ended.
+func newMetrics(r prometheus.Registerer, unfinished func() float64) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
@@ -28,7 +30,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"operation", "kind"}),
 	}
 	if r != nil {
-		r.MustRegister(m.bytesWritten, m.bytesRead, m.deletes, m.hedges, m.badShards, m.rebuilt, m.nodeFailures)
+		r.MustRegister(m.bytesWritten, m.bytesRead, m.deletes, m.hedges, m.badShards, m.rebuilt, m.nodeFailures,
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "gateway_unfinished_writes", Help: "Writes that failed and are still to be undone on the nodes.",
+			}, unfinished))
 	}
 	return m
 }
