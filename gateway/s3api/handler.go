@@ -37,6 +37,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.r.Body = newPacedBody(w, r, h.cfg.Patience)
 	started := time.Now()
 	defer c.finish(started)
+	continueEmpty(w, r)
 	head := c.w.Header()
 	head.Set("Server", "Cairn")
 	head.Set("X-Amz-Request-Id", c.id)
@@ -48,6 +49,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.answer(c.serve())
 	default: // counted, not logged: there may be very many
 		c.writeError(slowDown())
+	}
+}
+
+// continueEmpty answers an Expect: 100-continue before an empty body, which
+// net/http leaves out because nothing is to follow. S3 says it, and botocore
+// relies on it: a final answer in its place is remembered for the next request
+// on the connection, whose answer is then waited for in vain.
+func continueEmpty(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.ProtoMinor > 0 && r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		w.WriteHeader(http.StatusContinue)
 	}
 }
 

@@ -392,6 +392,20 @@ func TestPanicIsAnsweredAndCounted(t *testing.T) {
 	}
 }
 
+// botocore mistakes a final answer in place of the 100 for the answer to the
+// next request on the connection, too.
+func TestContinueIsSaidBeforeAnEmptyBody(t *testing.T) {
+	c := serve(t, s3api.Config{})
+	b := c.Bucket(t)
+	for _, path := range []string{"/" + b + "/k", "/no-such-bucket/k"} {
+		q := apitest.Request{Method: "PUT", Path: path}
+		got := rawText(t, c, head(t, c, q, "Content-Length: 0", "Expect: 100-continue", "Connection: close"))
+		if !strings.HasPrefix(got, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 ") {
+			t.Errorf("PUT %s without a byte was answered\n%s\nwant 100 Continue first", path, got)
+		}
+	}
+}
+
 // Clients in Python show programs the names of metadata as they were sent, and
 // S3 sends them in lower case.
 func TestMetadataNamesAreSentInLowerCase(t *testing.T) {
