@@ -126,6 +126,13 @@ type CopyRequest struct {
 	If        WriteCondition
 }
 
+// TagsRequest replaces the tags of an object.
+type TagsRequest struct {
+	Bucket, Key string
+	Version     cairn.VersionID // zero: the newest
+	Tags        []cairn.Attr
+}
+
 // ListRequest asks for one page of keys in byte order.
 type ListRequest struct {
 	Bucket, Prefix, Delimiter string

@@ -14,6 +14,7 @@ var (
 	ErrBucketNotEmpty   = errors.New("bucket is not empty")
 	ErrNoSuchKey        = errors.New("key does not exist")
 	ErrNoSuchVersion    = errors.New("version does not exist")
+	ErrNoSuchSetting    = errors.New("bucket has no such setting")
 	ErrNoSuchUpload     = errors.New("upload does not exist")
 	ErrNotModified      = errors.New("not modified")
 	ErrConflict         = errors.New("another write to the same key came first")

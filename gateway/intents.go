@@ -183,21 +183,7 @@ func (e *Engine) outlive(ctx context.Context, bucket, key string, tombstone cair
 	if err != nil || prev == nil || prev.Version.ID.Compare(tombstone) > 0 {
 		return err
 	}
-	v := prev.Version
-	v.Modified = prev.Version.LastModified().UnixNano()
 	e.clock.Observe(tombstone)
-	v.ID = e.clock.Next()
-	b := e.replaceBatch(&v, prev)
-	addRefs(b, v.Parts, 1)
-	w := e.beginWrite(bucket)
-	record, err := e.recordVersion(ctx, w, &v, nil)
-	if err == nil {
-		b.PutVersions = []*catalog.VersionEntry{{Version: v, Record: record}}
-		err = e.commitVersion(ctx, w, b)
-	}
-	if err != nil {
-		w.undo()
-		return fmt.Errorf("record %q/%q anew: %w", bucket, key, err)
-	}
-	return nil
+	_, err = e.rerecord(ctx, prev, func(*cairn.Version) {})
+	return err
 }
