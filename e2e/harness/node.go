@@ -1,10 +1,13 @@
 package harness
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -117,4 +120,56 @@ func (n *Network) RunningNodes() (running int) {
 		}
 	}
 	return running
+}
+
+// NodeStatus is what a node says of itself; the part that tests look at.
+type NodeStatus struct {
+	UsedBytes     int64  `json:"used_bytes"`
+	FreeBytes     int64  `json:"free_bytes"`
+	CapacityBytes int64  `json:"capacity_bytes"`
+	Shards        int64  `json:"shards"`
+	Writable      bool   `json:"writable"`
+	Reason        string `json:"reason"`
+}
+
+// NodeStatus asks node i with "storagenode status --json". Its figures are a
+// few seconds old.
+func (n *Network) NodeStatus(i int) (NodeStatus, error) {
+	n.t.Helper()
+	r := Run(n.t, StorageNode(n.t), "status", "--json", "--dir", n.Nodes[i].Dir)
+	var s struct {
+		Node *NodeStatus `json:"node"`
+	}
+	if err := json.Unmarshal([]byte(r.Stdout), &s); err != nil || s.Node == nil { // exit code 4 comes with a status, too
+		return NodeStatus{}, fmt.Errorf("storagenode status: %w: %v", err, r)
+	}
+	return *s.Node, nil
+}
+
+// Stored sums what the running nodes keep: shards, and bytes of their logs on
+// disk, holes not counted.
+func (n *Network) Stored() (shards, diskBytes int64, err error) {
+	n.t.Helper()
+	for i, node := range n.Nodes {
+		if node.Process == nil || !node.Running() {
+			continue
+		}
+		s, err := n.NodeStatus(i)
+		if err != nil {
+			return 0, 0, err
+		}
+		shards += s.Shards
+		logs, err := filepath.Glob(filepath.Join(node.Dir, "shards", "logs", "*"))
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, log := range logs {
+			var st syscall.Stat_t
+			if err := syscall.Stat(log, &st); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return 0, 0, fmt.Errorf("measure %s: %w", log, err)
+			}
+			diskBytes += st.Blocks * 512
+		}
+	}
+	return shards, diskBytes, nil
 }
