@@ -62,7 +62,10 @@ func TestReplaceNarrowsTheMode(t *testing.T) {
 
 func TestReadRefusesWhatOthersCanRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passphrase")
-	if err := os.WriteFile(path, []byte("x"), 0o640); err != nil {
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o640); err != nil { // WriteFile's mode depends on the umask
 		t.Fatal(err)
 	}
 	_, err := secretfile.Read(path, 10)
