@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 var awsCLI = client{
@@ -269,6 +268,3 @@ func readFile(t testing.TB, path string) []byte {
 	must(t, err)
 	return b
 }
-
-// oldTime is a time no file has by chance, with nanoseconds.
-func oldTime() time.Time { return time.Date(2001, 2, 3, 4, 5, 6, 123456789, time.UTC) }

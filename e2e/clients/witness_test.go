@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,4 +158,23 @@ func (w *witness) putTree(t testing.TB, files tree) {
 	for key, content := range files {
 		w.put(t, key, content)
 	}
+}
+
+// keysUnder returns the names of the objects under a prefix.
+func (w *witness) keysUnder(t testing.TB, prefix string) (under []string) {
+	t.Helper()
+	for _, key := range w.keys(t) {
+		if strings.HasPrefix(key, prefix) {
+			under = append(under, key)
+		}
+	}
+	return under
+}
+
+// beginUpload begins a multipart upload and returns its id.
+func (w *witness) beginUpload(t testing.TB, key string) string {
+	t.Helper()
+	u, err := w.s3.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &w.bucket, Key: &key})
+	must(t, err)
+	return aws.ToString(u.UploadId)
 }
