@@ -272,4 +272,11 @@ func TestTwoLostNodesLoseNothing(t *testing.T) {
 	m.Catalog = c
 	again, _ := m.Engine(t, gateway.Config{})
 	checkObjects(t, again, want)
+
+	// The two come back, and whatever they keep counts again.
+	m.Nodes[3].SetDown(false)
+	m.Nodes[8].SetDown(false)
+	m.Nodes[0].SetDown(true)
+	m.Nodes[5].SetDown(true)
+	checkObjects(t, again, want)
 }

@@ -59,7 +59,7 @@ func (r *run) settleSegment(d *decision, w *writer, f *found, s *segment) error 
 		}
 		d.counts.segments++
 		w.segment(&catalog.SegmentEntry{
-			Location: r.location(f), Kind: f.header.Kind, Scheme: f.header.Scheme(),
+			Location: r.withAway(r.location(f), m.Nodes), Kind: f.header.Kind, Scheme: f.header.Scheme(),
 			PlainLen: m.PlainLen, Roots: m.Roots, Refs: int(s.refs),
 		})
 	case s.held || !r.state.certain():
@@ -69,6 +69,19 @@ func (r *run) settleSegment(d *decision, w *writer, f *found, s *segment) error 
 		w.garbage(r.location(f))
 	}
 	return nil
+}
+
+// withAway fills in, for shards that were not found, the nodes that the
+// manifest meant them for, as far as nobody heard those: when they return, so
+// do their shards.
+func (r *run) withAway(l catalog.Location, meant []cairn.NodeID) catalog.Location {
+	for i := range min(len(l.Nodes), len(meant)) {
+		known, failed := r.state.node(meant[i])
+		if l.Nodes[i].IsZero() && (failed || !known) && !slices.Contains(l.Nodes, meant[i]) {
+			l.Nodes[i] = meant[i]
+		}
+	}
+	return l
 }
 
 // settleBucket commits a bucket's newest record. A bucket that has objects and
