@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,12 +97,34 @@ func runRecover(ctx context.Context, a *cli.App, o recoverOptions) (err error) {
 	if err = errors.Join(err, cat.Close()); err != nil {
 		return err
 	}
+	if foundNothing(verdict) {
+		return h.forgetRecovery()
+	}
 	// owner.key comes last: until it is there, recover can be run again.
 	keys = keys.AtEpoch(max(verdict.Epoch, keys.Epoch()))
 	if err := makeOwner(h, keys, o.passphraseFile, access{Endpoint: "http://" + o.s3, Region: o.region}); err != nil {
 		return err
 	}
 	return reportVerdict(a, h, verdict)
+}
+
+// foundNothing reports whether the nodes have never heard of the owner.
+func foundNothing(v recovery.Verdict) bool {
+	return v.Objects+v.Buckets+v.Segments+v.Deleted+v.Superseded+v.Unfinished+v.Undecided+
+		v.Orphans+v.OrphansLeft+v.Corrupt+v.Lost == 0
+}
+
+// forgetRecovery removes what a recovery that found nothing has written, which
+// holds nothing either, and says so: the phrase of somebody else is a phrase,
+// too, and must not look like a success.
+func (h home) forgetRecovery() error {
+	for _, dir := range []string{h.path("recovery"), h.catalogDir()} {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove empty recovery: %w", err)
+		}
+	}
+	return cairn.Errorf("recover", cairn.NotFound, "the nodes that answered keep nothing of this owner").
+		WithHint("is it the right phrase, the right --network, and has it a BIP-39 passphrase?")
 }
 
 func reportVerdict(a *cli.App, h home, v recovery.Verdict) error {
