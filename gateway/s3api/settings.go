@@ -113,14 +113,14 @@ func (c *call) ownerACL() *xmlWriter {
 	return x
 }
 
-// putACL accepts the ACLs that say what is so already: admit has refused the
-// canned ones that say something else.
+// putACL accepts the ACLs that say what is so already, as s3cmd gives back the
+// one it got: admit has refused the canned ones that say something else.
 func putACL(c *call) error {
 	data, _, err := c.readDocument(maxXML)
 	if err != nil {
 		return err
 	}
-	if len(data) > 0 || c.r.Header.Get("X-Amz-Acl") == "" {
+	if canned := c.r.Header.Get("X-Amz-Acl") != ""; canned == (len(data) > 0) || !canned && !c.grantsOwnerOnly(data) {
 		return fail("AccessControlListNotSupported")
 	}
 	if c.key != "" {
@@ -130,6 +130,43 @@ func putACL(c *call) error {
 	}
 	c.done(http.StatusOK)
 	return nil
+}
+
+// grantsOwnerOnly reports whether an ACL gives the owner everything and nobody
+// else anything.
+func (c *call) grantsOwnerOnly(document []byte) bool {
+	policy, err := parseXML(document, "AccessControlPolicy")
+	if err != nil {
+		return false
+	}
+	grants := 0
+	for _, list := range policy.kids {
+		if list.name == "Owner" {
+			continue
+		}
+		for _, grant := range list.kids {
+			grants++
+			permission, _, err := grant.child("Permission")
+			if err != nil || list.name != "AccessControlList" || grant.name != "Grant" || permission != "FULL_CONTROL" || !c.granteeIsOwner(grant) {
+				return false
+			}
+		}
+	}
+	return grants > 0
+}
+
+func (c *call) granteeIsOwner(grant *element) bool {
+	grantees := 0
+	for _, k := range grant.kids {
+		if k.name != "Grantee" {
+			continue
+		}
+		grantees++
+		if id, _, err := k.child("ID"); err != nil || id != c.cfg.OwnerID {
+			return false
+		}
+	}
+	return grantees == 1
 }
 
 func notSupported(c *call) error {

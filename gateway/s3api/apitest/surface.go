@@ -88,6 +88,21 @@ func testSettings(t *testing.T, c *Client) {
 	c.Want(t, 200, "", Request{Method: "PUT", Path: "/" + b + "/k", Query: "acl", Header: map[string]string{"X-Amz-Acl": "private"}})
 	c.Want(t, 400, "AccessControlListNotSupported", Request{Method: "PUT", Path: "/" + b + "/k", Query: "acl", Header: map[string]string{"X-Amz-Acl": "public-read"}})
 	c.Want(t, 400, "AccessControlListNotSupported", Request{Method: "PUT", Path: "/" + b, Query: "acl", Body: "<AccessControlPolicy/>"})
+	own := c.Do(t, Request{Method: "GET", Path: "/" + b + "/k", Query: "acl"}).Body
+	for _, path := range []string{"/" + b, "/" + b + "/k"} {
+		c.Want(t, 200, "", Request{Method: "PUT", Path: path, Query: "acl", Body: own})
+		for what, other := range map[string]string{
+			"read only":     strings.Replace(own, "FULL_CONTROL", "READ", 1),
+			"somebody else": strings.Replace(own, "</ID><DisplayName>", "0</ID><DisplayName>", 2),
+			"everybody too": strings.Replace(own, "</Grant>", "</Grant><Grant><Grantee><URI>all</URI></Grantee><Permission>FULL_CONTROL</Permission></Grant>", 1),
+			"two grantees":  strings.Replace(own, "</Grantee>", "</Grantee><Grantee><ID>x</ID></Grantee>", 1),
+		} {
+			if other == own {
+				t.Fatalf("%s: the ACL is not changed: %s", what, own)
+			}
+			c.Want(t, 400, "AccessControlListNotSupported", Request{Method: "PUT", Path: path, Query: "acl", Body: other})
+		}
+	}
 	c.Want(t, 204, "", Request{Method: "DELETE", Path: "/" + b, Query: "policy"})
 	c.Want(t, 404, "NoSuchObjectLockConfiguration", Request{Method: "GET", Path: "/" + b + "/k", Query: "retention"})
 	res := c.Want(t, 200, "", Request{Method: "GET", Path: "/" + b + "/k", Query: "attributes", Header: map[string]string{"X-Amz-Object-Attributes": "ETag,ObjectSize,Checksum"}})
