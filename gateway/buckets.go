@@ -21,22 +21,8 @@ func (e *Engine) CreateBucket(ctx context.Context, name, region string) error {
 		return fmt.Errorf("look up bucket %q: %w", name, err)
 	}
 	k := cairn.Bucket{Name: name, ID: e.clock.Next(), Created: e.cfg.Now().UnixNano(), Region: region}
-	w := e.beginWrite(name)
-	id := cairn.NewSegmentID()
-	if err := w.plan(ctx, id); err != nil {
-		return err
-	}
-	place, err := e.writeRecord(ctx, id, cairn.KindBucket, k.Encode(), nil)
+	err := e.commitBucket(ctx, e.beginWrite(name), &k, &catalog.Batch{If: []catalog.Condition{{BucketAbsent: name}}})
 	if err != nil {
-		w.undo()
-		return fmt.Errorf("create bucket %q: %w", name, err)
-	}
-	err = w.commit(ctx, &catalog.Batch{
-		If:         []catalog.Condition{{BucketAbsent: name}},
-		PutBuckets: []*catalog.BucketEntry{{Bucket: k, Record: place}},
-	})
-	if err != nil {
-		w.undo()
 		var cond *catalog.ConditionError
 		if errors.As(err, &cond) {
 			return ErrBucketExists
@@ -93,48 +79,68 @@ func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
 	}
 	e.clock.Observe(b.Bucket.ID)
 	k := cairn.Bucket{Name: name, ID: e.clock.Next(), Deleted: true}
-	w := e.beginWrite(name)
-	id := cairn.NewSegmentID()
-	if err := w.planDelete(ctx, "", k.ID, id); err != nil {
-		return err
-	}
-	if _, err := e.writeRecord(ctx, id, cairn.KindBucket, k.Encode(), nil); err != nil {
-		// Some node may know of the deletion already, and the client may not
-		// try again: what recovery would find must be what the catalog says.
-		return errors.Join(fmt.Errorf("delete bucket %q: %w", name, err), e.restoreBucket(ctx, w, b))
-	}
-	batch := &catalog.Batch{
+	err = e.commitBucket(ctx, e.beginWrite(name), &k, &catalog.Batch{
 		If:         []catalog.Condition{{BucketEmpty: name}},
-		PutBuckets: []*catalog.BucketEntry{{Bucket: k}},
 		AddGarbage: []catalog.Location{b.Record},
-	}
-	if err := w.commit(ctx, batch); err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("delete bucket %q: %w", name, err)
 	}
 	return nil
 }
 
-// restoreBucket ends a deletion that failed: nothing was removed, and garbage
-// collection takes back what nodes were told. What it cannot do now the next
-// start completes.
-func (e *Engine) restoreBucket(ctx context.Context, w *write, b *catalog.BucketEntry) error {
-	ctx, cancel := detach(ctx, settleTimeout)
-	defer cancel()
-	e.clock.Observe(b.Bucket.ID)
-	k := b.Bucket
-	k.ID = e.clock.Next()
-	place, err := e.writeRecord(ctx, cairn.NewSegmentID(), cairn.KindBucket, k.Encode(), nil)
+// commitBucket makes k the state of its bucket: its record lies on nodes
+// before batch is committed with it. The caller holds the bucket's lock.
+//
+// When it fails, some node may know of k already, and the client may not try
+// again: until endIntent has told the nodes what the catalog says, a recovery
+// may find k.
+func (e *Engine) commitBucket(ctx context.Context, w *write, k *cairn.Bucket, batch *catalog.Batch) error {
+	id := cairn.NewSegmentID()
+	err := w.planBucket(ctx, k.ID, id)
+	if err == nil {
+		var place catalog.Location
+		place, err = e.writeRecord(ctx, id, cairn.KindBucket, k.Encode(), nil)
+		entry := &catalog.BucketEntry{Bucket: *k}
+		if !k.Deleted { // the record of a deletion stays, so that it stays deleted
+			entry.Record = place
+		}
+		batch.PutBuckets = []*catalog.BucketEntry{entry}
+	}
+	if err == nil {
+		err = w.commit(ctx, batch)
+	}
 	if err != nil {
-		return fmt.Errorf("restore bucket: %w", err)
+		w.undo()
 	}
-	batch := &catalog.Batch{
-		PutBuckets: []*catalog.BucketEntry{{Bucket: k, Record: place}},
-		AddGarbage: []catalog.Location{b.Record},
+	return err
+}
+
+// restoreBucket undoes a bucket's creation, change or deletion: it gives the
+// nodes a record newer than the one they may have, with what the catalog says,
+// and commits it with b.
+func (e *Engine) restoreBucket(ctx context.Context, in *catalog.Intent, b *catalog.Batch) error {
+	unlock := e.buckets.lock(in.Bucket)
+	defer unlock()
+	e.clock.Observe(in.ID)
+	k := cairn.Bucket{Name: in.Bucket, Deleted: true}
+	switch was, err := e.catalog.Bucket(ctx, in.Bucket); {
+	case err == nil && was.Bucket.ID.Compare(in.ID) > 0:
+		return e.catalog.Commit(context.WithoutCancel(ctx), b)
+	case err == nil:
+		e.clock.Observe(was.Bucket.ID)
+		k = was.Bucket
+		b.AddGarbage = append(b.AddGarbage, was.Record)
+	case !errors.Is(err, cairn.NotFound):
+		return err
 	}
-	for _, in := range w.intents {
-		batch.AddGarbage = append(batch.AddGarbage, in.Places...)
+	k.ID = e.clock.Next()
+	w := e.beginWrite(in.Bucket)
+	w.covered = true
+	if err := e.commitBucket(ctx, w, &k, b); err != nil {
+		return fmt.Errorf("record bucket %q anew: %w", in.Bucket, err)
 	}
-	return w.commit(ctx, batch)
+	return nil
 }
 
 // isEmpty reports whether a bucket has no versions.
@@ -149,20 +155,4 @@ func (e *Engine) isEmpty(ctx context.Context, name string) (bool, error) {
 		return false, fmt.Errorf("look into bucket %q: %w", name, err)
 	}
 	return !found, nil
-}
-
-// endBucketDelete completes a deletion that an earlier process had announced
-// to nodes, before anything new is stored in the bucket.
-func (e *Engine) endBucketDelete(ctx context.Context, in *catalog.Intent) error {
-	batch := &catalog.Batch{DropIntents: []cairn.VersionID{in.ID}}
-	b, err := e.catalog.Bucket(ctx, in.Bucket)
-	switch {
-	case err == nil && b.Bucket.ID.Compare(in.ID) < 0:
-		batch.If = []catalog.Condition{{BucketEmpty: in.Bucket}}
-		batch.PutBuckets = []*catalog.BucketEntry{{Bucket: cairn.Bucket{Name: in.Bucket, ID: in.ID, Deleted: true}}}
-		batch.AddGarbage = []catalog.Location{b.Record}
-	case err != nil && !errors.Is(err, cairn.NotFound):
-		return err
-	}
-	return e.catalog.Commit(ctx, batch)
 }

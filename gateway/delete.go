@@ -39,6 +39,7 @@ func (e *Engine) Delete(ctx context.Context, req DeleteRequest) (Deleted, error)
 	w := e.beginWrite(req.Bucket)
 	record := cairn.NewSegmentID()
 	if err := w.planDelete(ctx, req.Key, t.ID, record); err != nil {
+		w.undo()
 		return Deleted{}, err
 	}
 	if _, err := e.writeRecord(ctx, record, cairn.KindTombstone, t.Encode(), nil); err != nil {

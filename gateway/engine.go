@@ -166,12 +166,6 @@ func (e *Engine) Start(ctx context.Context) error {
 	}
 	for _, in := range intents {
 		e.clock.Observe(in.ID)
-		if in.Delete && in.Key == "" {
-			if err := e.endBucketDelete(ctx, in); err != nil {
-				return fmt.Errorf("complete deletion of bucket %q: %w", in.Bucket, err)
-			}
-			continue
-		}
 		e.unfinished.add(in)
 	}
 	if len(intents) > 0 {
@@ -257,10 +251,4 @@ func (e *Engine) wakeCollector() {
 	case e.collect <- struct{}{}:
 	default:
 	}
-}
-
-// detach returns a context for work that must end properly even when the
-// request that began it is gone.
-func detach(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }

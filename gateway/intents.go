@@ -12,9 +12,6 @@ import (
 	"github.com/cairn-store/cairn/gateway/catalog"
 )
 
-// settleTimeout bounds what is done for a write after its client has gone.
-const settleTimeout = time.Minute
-
 // write is one write under way. What it may leave on nodes is kept as intents
 // in the catalog before any node makes it durable. It ends with commit, in one
 // step with what it wrote, or with undo.
@@ -24,6 +21,9 @@ type write struct {
 	intents []catalog.Intent
 	left    []catalog.Location // of failed attempts; to be deleted in any case
 	unsure  bool               // a commit failed, but may have taken effect
+	// covered writes are done to end an intent, and done again until they
+	// succeed. They need no intents of their own.
+	covered bool
 }
 
 func (e *Engine) beginWrite(bucket string) *write { return &write{e: e, bucket: bucket} }
@@ -39,12 +39,21 @@ func (w *write) planVersion(ctx context.Context, key string, id cairn.VersionID,
 	return w.record(ctx, catalog.Intent{ID: id, Key: key}, ids)
 }
 
-// planDelete is plan for a deletion, of a key or, if key is empty, of the bucket.
+// planDelete is plan for the deletion of a key.
 func (w *write) planDelete(ctx context.Context, key string, id cairn.VersionID, record cairn.SegmentID) error {
 	return w.record(ctx, catalog.Intent{ID: id, Key: key, Delete: true}, []cairn.SegmentID{record})
 }
 
+// planBucket is plan for a record of the bucket itself: its creation, change
+// or deletion.
+func (w *write) planBucket(ctx context.Context, id cairn.VersionID, record cairn.SegmentID) error {
+	return w.record(ctx, catalog.Intent{ID: id, Delete: true}, []cairn.SegmentID{record})
+}
+
 func (w *write) record(ctx context.Context, in catalog.Intent, ids []cairn.SegmentID) error {
+	if w.covered {
+		return nil
+	}
 	in.Bucket, in.Started = w.bucket, w.e.cfg.Now().UnixNano()
 	for _, id := range ids {
 		in.Places = append(in.Places, catalog.Location{Segment: id})
@@ -150,11 +159,13 @@ func (e *Engine) endUnfinished(ctx context.Context) {
 
 // endIntent undoes a write. Nodes that are away now may keep what it told them,
 // so recovery must be told otherwise first: a version that never was gets a
-// tombstone, and an object that was not deleted after all gets a record newer
-// than the tombstone.
+// tombstone, an object that was not deleted after all gets a record newer than
+// the tombstone, and a bucket a record that says again what the catalog says.
 func (e *Engine) endIntent(ctx context.Context, in *catalog.Intent) error {
 	b := &catalog.Batch{DropIntents: []cairn.VersionID{in.ID}, AddGarbage: in.Places}
 	switch {
+	case in.Key == "" && in.Delete:
+		return e.restoreBucket(ctx, in, b)
 	case in.Key == "":
 	case in.Delete:
 		if err := e.outlive(ctx, in.Bucket, in.Key, in.ID); err != nil {
@@ -184,6 +195,8 @@ func (e *Engine) outlive(ctx context.Context, bucket, key string, tombstone cair
 		return err
 	}
 	e.clock.Observe(tombstone)
-	_, err = e.rerecord(ctx, prev, func(*cairn.Version) {})
+	w := e.beginWrite(bucket)
+	w.covered = true
+	_, err = e.rerecord(ctx, w, prev, func(*cairn.Version) {})
 	return err
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,29 +39,14 @@ func (e *Engine) PutBucketSetting(ctx context.Context, bucket, name, document st
 	}
 	e.clock.Observe(b.Bucket.ID)
 	k.ID = e.clock.Next()
-	w := e.beginWrite(bucket)
-	id := cairn.NewSegmentID()
-	if err := w.plan(ctx, id); err != nil {
-		return err
+	err = e.commitBucket(ctx, e.beginWrite(bucket), &k, &catalog.Batch{
+		If:         []catalog.Condition{{BucketExists: bucket}},
+		AddGarbage: []catalog.Location{b.Record},
+	})
+	if err != nil {
+		return fmt.Errorf("change %q of bucket %q: %w", name, bucket, err)
 	}
-	place, err := e.writeRecord(ctx, id, cairn.KindBucket, k.Encode(), nil)
-	if err == nil {
-		err = w.commit(ctx, &catalog.Batch{
-			If:         []catalog.Condition{{BucketExists: bucket}},
-			PutBuckets: []*catalog.BucketEntry{{Bucket: k, Record: place}},
-			AddGarbage: []catalog.Location{b.Record},
-		})
-	}
-	if err == nil {
-		return nil
-	}
-	err = fmt.Errorf("change %q of bucket %q: %w", name, bucket, err)
-	if len(w.intents) > 0 && !w.unsure {
-		// Nodes may know the new record already, and it is newer than the one
-		// that holds: give them one newer still.
-		return errors.Join(err, e.restoreBucket(ctx, w, b))
-	}
-	return err
+	return nil
 }
 
 // SetTags replaces the tags of an object. Its ETag and Last-Modified stay.
@@ -79,12 +63,12 @@ func (e *Engine) SetTags(ctx context.Context, req TagsRequest) (*cairn.Version, 
 	if prev == nil || prev.Version.Marker || !req.Version.IsZero() && prev.Version.ID != req.Version {
 		return nil, ErrConflict // replaced since it was found
 	}
-	return e.rerecord(ctx, prev, func(v *cairn.Version) { v.Tags = req.Tags })
+	return e.rerecord(ctx, e.beginWrite(req.Bucket), prev, func(v *cairn.Version) { v.Tags = req.Tags })
 }
 
 // rerecord gives a key's newest version a record of its own with other
 // metadata. The caller holds the key's lock.
-func (e *Engine) rerecord(ctx context.Context, prev *catalog.VersionEntry, change func(*cairn.Version)) (*cairn.Version, error) {
+func (e *Engine) rerecord(ctx context.Context, w *write, prev *catalog.VersionEntry, change func(*cairn.Version)) (*cairn.Version, error) {
 	v := prev.Version
 	v.Modified = prev.Version.LastModified().UnixNano()
 	change(&v)
@@ -92,7 +76,6 @@ func (e *Engine) rerecord(ctx context.Context, prev *catalog.VersionEntry, chang
 	v.ID = e.clock.Next()
 	b := e.replaceBatch(&v, prev)
 	addRefs(b, v.Parts, 1)
-	w := e.beginWrite(v.Bucket)
 	record, err := e.recordVersion(ctx, w, &v, nil)
 	if err == nil {
 		b.PutVersions = []*catalog.VersionEntry{{Version: v, Record: record}}

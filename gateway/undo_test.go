@@ -244,29 +244,3 @@ func TestACommitThatFailedButHappenedLosesNothing(t *testing.T) {
 		}
 	}
 }
-
-func TestABucketDeletionThatCrashedIsCompleted(t *testing.T) {
-	for step := range 2 {
-		m := testnet.NewMem(t, 6)
-		e, stop := m.Engine(t, gateway.Config{})
-		if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
-			t.Fatal(err)
-		}
-		stop()
-		healthy := m.Catalog
-		m.Catalog = &crashCatalog{Catalog: healthy, left: step}
-		dying, stopDying := m.Engine(t, gateway.Config{})
-		stopDying()
-		if err := dying.DeleteBucket(t.Context(), "b"); !errors.Is(err, errCrash) {
-			t.Fatalf("delete bucket = %v, want the crash", err)
-		}
-		m.Catalog = healthy
-		e, _ = m.Engine(t, gateway.Config{})
-		_, err := e.HeadBucket(t.Context(), "b")
-		// Before the intent nothing was told to any node; after it the
-		// deletion is completed.
-		if deleted := errors.Is(err, gateway.ErrNoSuchBucket); deleted != (step == 1) {
-			t.Errorf("crash at commit %d: head bucket = %v", step, err)
-		}
-	}
-}

@@ -135,8 +135,8 @@ type Intent struct {
 	Bucket  string
 	Key     string // empty while only segments or a bucket's record are written
 	Started int64  // Unix nanoseconds
-	// Delete says that the write is a deletion, of the key or, without Key, of
-	// the bucket.
+	// Delete says that the write deletes the key or, without Key, that it
+	// writes a record of the bucket itself: its creation, change or deletion.
 	Delete bool
 	// Places are the segments and records the write may have left on nodes.
 	Places []Location
