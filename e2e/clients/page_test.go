@@ -17,7 +17,7 @@ const page = "../../docs/compatibility.md"
 
 // all is every client tried, in the order of the page.
 func all() []*client {
-	return []*client{&awsCLI, &boto3, &awsSDK, &rclone, &s3cmd, &restic, &plainHTTP}
+	return []*client{&awsCLI, &boto3, &awsSDK, &minioGo, &rclone, &s3cmd, &restic, &plainHTTP}
 }
 
 // seen collects what happened in this run.
