@@ -38,9 +38,10 @@ type Store struct {
 }
 
 type bucket struct {
-	info    gateway.BucketInfo
-	objects map[string]*object
-	uploads map[string]*upload // by id
+	info     gateway.BucketInfo
+	settings map[string]string
+	objects  map[string]*object
+	uploads  map[string]*upload // by id
 }
 
 type object struct {
@@ -82,9 +83,10 @@ func (s *Store) CreateBucket(_ context.Context, name, region string) error {
 		return fmt.Errorf("create bucket %q: %w", name, gateway.ErrBucketExists)
 	}
 	s.buckets[name] = &bucket{
-		info:    gateway.BucketInfo{Name: name, Created: s.now().UTC(), Region: region},
-		objects: map[string]*object{},
-		uploads: map[string]*upload{},
+		info:     gateway.BucketInfo{Name: name, Created: s.now().UTC(), Region: region},
+		settings: map[string]string{},
+		objects:  map[string]*object{},
+		uploads:  map[string]*upload{},
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cairn-store/cairn"
 	"github.com/cairn-store/cairn/gateway"
 	"github.com/cairn-store/cairn/gateway/checksum"
 	"github.com/cairn-store/cairn/gateway/refmodel"
@@ -39,6 +40,18 @@ func (c *counting) DeleteBucket(ctx context.Context, name string) error {
 func (c *counting) ListBuckets(ctx context.Context, req gateway.ListBucketsRequest) (gateway.ListBucketsResult, error) {
 	c.hits.Add(1)
 	return c.s.ListBuckets(ctx, req)
+}
+func (c *counting) BucketSetting(ctx context.Context, bucket, name string) (string, error) {
+	c.hits.Add(1)
+	return c.s.BucketSetting(ctx, bucket, name)
+}
+func (c *counting) PutBucketSetting(ctx context.Context, bucket, name, document string) error {
+	c.hits.Add(1)
+	return c.s.PutBucketSetting(ctx, bucket, name, document)
+}
+func (c *counting) SetTags(ctx context.Context, req gateway.TagsRequest) (*cairn.Version, error) {
+	c.hits.Add(1)
+	return c.s.SetTags(ctx, req)
 }
 func (c *counting) Put(ctx context.Context, req gateway.PutRequest) (gateway.Stored, error) {
 	c.hits.Add(1)

@@ -3,6 +3,7 @@ package s3api
 import (
 	"context"
 
+	"github.com/cairn-store/cairn"
 	"github.com/cairn-store/cairn/gateway"
 )
 
@@ -25,6 +26,11 @@ type Store interface {
 	DeleteBucket(ctx context.Context, name string) error
 	ListBuckets(ctx context.Context, req gateway.ListBucketsRequest) (gateway.ListBucketsResult, error)
 
+	// BucketSetting returns a bucket's document of that name, or ErrNoSuchSetting.
+	BucketSetting(ctx context.Context, bucket, name string) (string, error)
+	// PutBucketSetting replaces a document; an empty one removes it.
+	PutBucketSetting(ctx context.Context, bucket, name, document string) error
+
 	Put(ctx context.Context, req gateway.PutRequest) (gateway.Stored, error)
 	// Get serves HEAD too: reading starts with Body.WriteTo.
 	Get(ctx context.Context, req gateway.GetRequest) (*gateway.Object, error)
@@ -33,6 +39,8 @@ type Store interface {
 	// DeleteMany returns one outcome per request, in the same order.
 	DeleteMany(ctx context.Context, reqs []gateway.DeleteRequest) []gateway.DeleteOutcome
 	Copy(ctx context.Context, req gateway.CopyRequest) (gateway.Stored, error)
+	// SetTags replaces an object's tags and changes nothing else a client sees.
+	SetTags(ctx context.Context, req gateway.TagsRequest) (*cairn.Version, error)
 	// List returns at most Max entries; Max is at least 1.
 	List(ctx context.Context, req gateway.ListRequest) (gateway.ListResult, error)
 

@@ -25,8 +25,10 @@ func (c *comparer) next() operation {
 		return c.put()
 	case n < 46:
 		return c.get()
-	case n < 56:
+	case n < 55:
 		return c.delete()
+	case n < 56:
+		return c.setTags()
 	case n < 64:
 		return c.list()
 	case n < 72:
@@ -46,7 +48,7 @@ func (c *comparer) next() operation {
 	case n < 96:
 		return c.listUploads()
 	case n < 97:
-		return c.deleteMany()
+		return pick(c, c.deleteMany, c.putSetting, c.getSetting)()
 	case n < 98:
 		return c.createBucket(c.bucket())
 	case n < 99:
