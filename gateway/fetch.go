@@ -131,7 +131,7 @@ func (f *stripeFetch) run(ctx context.Context) error {
 		case <-late.C:
 			for i := range pending {
 				missing = append(missing, i)
-				f.r.avoid(f.ranges[i].block, "late")
+				f.r.wasLate(f.ranges[i].block)
 			}
 			f.r.e.metrics.hedges.Inc()
 			return f.hedge(ctx, answers, pending, missing)
@@ -169,6 +169,9 @@ func (f *stripeFetch) hedge(ctx context.Context, answers chan direct, pending ma
 				cancel()
 				if err := <-done; err == nil {
 					rebuilt.giveUp()
+				}
+				for _, i := range missing {
+					f.r.forgive(f.ranges[i].block)
 				}
 				return nil
 			}
@@ -212,8 +215,8 @@ func (f *stripeFetch) settle(ctx context.Context, answers chan direct, pending, 
 }
 
 // reconstruct gets the missing blocks from other shards. Where that is not
-// possible, blocks that were passed over because their node is suspect are
-// asked of it after all.
+// possible, blocks that were passed over because their node is suspect or was
+// late are asked of it after all.
 func (f *stripeFetch) reconstruct(ctx context.Context, missing []int) error {
 	c, err := f.readCoded(ctx, missing)
 	if err == nil {

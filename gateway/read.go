@@ -21,8 +21,9 @@ type segmentReader struct {
 	nodes  []Node         // by shard; nil where the shard is nowhere
 	mirror *segmentReader // the same bytes on the second group, or nil
 
-	mu  sync.Mutex // guards bad
-	bad map[int]string
+	mu   sync.Mutex // guards the fields below
+	bad  map[int]string
+	late map[int]bool // asked last for the rest of this read
 }
 
 func (e *Engine) newSegmentReader(entry *catalog.SegmentEntry, content seal.ContentKey, c seal.Context) (*segmentReader, error) {
@@ -34,7 +35,7 @@ func (e *Engine) newSegmentReader(entry *catalog.SegmentEntry, content seal.Cont
 	if err != nil {
 		return nil, fmt.Errorf("derive keys of segment %s: %w", entry.Segment.Short(), err)
 	}
-	r := &segmentReader{e: e, entry: entry, layout: layout, seal: sealer, nodes: make([]Node, len(entry.Nodes)), bad: map[int]string{}}
+	r := &segmentReader{e: e, entry: entry, layout: layout, seal: sealer, nodes: make([]Node, len(entry.Nodes)), bad: map[int]string{}, late: map[int]bool{}}
 	for i, id := range entry.Nodes {
 		if id.IsZero() {
 			continue
@@ -66,10 +67,13 @@ func (r *segmentReader) usable(i int) bool {
 	return !bad
 }
 
-// suspect reports whether the node of shard i just failed somebody: it is
-// asked when nobody else is left.
+// suspect reports whether shard i was late in this read or its node just failed
+// somebody: it is asked when nobody else is left.
 func (r *segmentReader) suspect(i int) bool {
-	return r.e.suspects.has(r.nodes[i].ID(), r.e.cfg.Now())
+	r.mu.Lock()
+	late := r.late[i]
+	r.mu.Unlock()
+	return late || r.e.suspects.has(r.nodes[i].ID(), r.e.cfg.Now())
 }
 
 // order returns the shards to read from in the order of preference, without
@@ -88,26 +92,30 @@ func (r *segmentReader) order(skip []bool) []int {
 	return append(first, last...)
 }
 
-// avoid passes shard i over for the rest of this read.
-func (r *segmentReader) avoid(i int, why string) {
+// wasLate makes shard i the last resort for the rest of this read. It is not
+// bad: many are late at once when the machine is busy.
+func (r *segmentReader) wasLate(i int) {
 	r.mu.Lock()
-	r.bad[i] = why
+	r.late[i] = true
 	r.mu.Unlock()
 }
 
-// forgive asks shard i again: it was late, not bad.
+// forgive asks shard i again like any other.
 func (r *segmentReader) forgive(i int) {
 	r.mu.Lock()
 	delete(r.bad, i)
+	delete(r.late, i)
 	r.mu.Unlock()
 }
 
-// failed takes note of what was wrong with shard i.
+// failed takes note of what was wrong with shard i, which is not asked again.
 func (r *segmentReader) failed(ctx context.Context, i int, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	r.avoid(i, err.Error())
+	r.mu.Lock()
+	r.bad[i] = err.Error()
+	r.mu.Unlock()
 	if errors.Is(err, cairn.Corrupt) {
 		r.e.metrics.badShards.Inc()
 		r.e.log.WarnContext(ctx, "bad shard found", "segment", r.entry.Segment.Short(), "shard", i, "node", r.nodes[i].ID().Short(), "err", err)
