@@ -26,7 +26,7 @@ const defaultDir = "storagenode-data"
 // newApp returns the command tree.
 func newApp(io cli.Streams) *cli.App {
 	a := cli.New("storagenode", "STORAGENODE_", "Storage node of a Cairn network", longHelp, cli.Version(), io)
-	a.Root.AddCommand(newInit(a), newRun(a), newStatus(a))
+	a.Root.AddCommand(newInit(a), newRun(a), newStatus(a), newExport(a))
 	return a
 }
 
