@@ -40,6 +40,9 @@ func (c *call) admit() error {
 	if c.bucket != "" {
 		c.w.Header().Set("X-Amz-Bucket-Region", c.cfg.Region)
 	}
+	if err := c.allowOrigin(); err != nil {
+		return err
+	}
 	var unroutable error
 	c.route, unroutable = findRoute(c.r.Method, c.target, c.query, c.r.Header)
 	var regions []string
@@ -61,6 +64,9 @@ func (c *call) admit() error {
 	}
 	if unroutable != nil {
 		return unroutable
+	}
+	if err := c.varyByOrigin(); err != nil {
+		return err
 	}
 	return c.precheck()
 }

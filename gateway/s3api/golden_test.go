@@ -121,6 +121,10 @@ func TestRefusalsAreAnsweredAsRecorded(t *testing.T) {
 		"preflight":              {Method: "OPTIONS", Path: "/some-bucket/k", Anonymous: true, Header: map[string]string{"Origin": "http://x", "Access-Control-Request-Method": "GET"}},
 		"policy":                 {Method: "GET", Path: "/some-bucket", Query: "policy"},
 		"cors":                   {Method: "GET", Path: "/some-bucket", Query: "cors"},
+		"cors-method":            corsRule("<AllowedOrigin>*</AllowedOrigin><AllowedMethod>PATCH</AllowedMethod>"),
+		"cors-origin":            corsRule("<AllowedOrigin>http://*.*</AllowedOrigin><AllowedMethod>GET</AllowedMethod>"),
+		"cors-header":            corsRule("<AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod><ExposeHeader>x-*</ExposeHeader>"),
+		"cors-empty":             {Method: "PUT", Path: "/some-bucket", Query: "cors", Body: "<CORSConfiguration/>"},
 		"lifecycle":              {Method: "GET", Path: "/some-bucket", Query: "lifecycle"},
 		"tagging":                {Method: "GET", Path: "/some-bucket", Query: "tagging"},
 		"website":                {Method: "GET", Path: "/some-bucket", Query: "website"},
@@ -132,6 +136,11 @@ func TestRefusalsAreAnsweredAsRecorded(t *testing.T) {
 	if skewed.Status != 403 || skewed.Code() != "RequestTimeTooSkewed" && skewed.Code() != "AccessDenied" {
 		t.Errorf("skewed: %d %s", skewed.Status, skewed.Body)
 	}
+}
+
+func corsRule(inner string) apitest.Request {
+	return apitest.Request{Method: "PUT", Path: "/some-bucket", Query: "cors",
+		Body: "<CORSConfiguration><CORSRule>" + inner + "</CORSRule></CORSConfiguration>"}
 }
 
 var changing = regexp.MustCompile(`<(RequestId|HostId)>[^<]*<`)

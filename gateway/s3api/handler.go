@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/cairn-store/cairn/gateway/cors"
 )
 
 // Handler serves S3.
@@ -14,6 +16,7 @@ type Handler struct {
 	cfg     Config
 	metrics *metrics
 	slots   chan struct{} // one token per request being served
+	cors    parsed[*cors.Config]
 }
 
 // New returns a Handler.
@@ -74,18 +77,6 @@ func (c *call) serve() error {
 		return err
 	}
 	return c.route.serve(c)
-}
-
-// preflight answers a browser that asks before it asks. It needs no signature
-// and tells nothing about buckets.
-func (c *call) preflight() error {
-	if c.r.Header.Get("Origin") == "" {
-		return fail("BadRequest")
-	}
-	if c.r.Header.Get("Access-Control-Request-Method") == "" {
-		return failf("BadRequest", "Invalid Access-Control-Request-Method: null")
-	}
-	return fail("AccessForbidden", Field{"Method", clip(c.r.Header.Get("Access-Control-Request-Method"))}, Field{"ResourceType", "BUCKET"})
 }
 
 // answer sends the error, if there is one. When the answer has begun already,

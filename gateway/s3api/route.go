@@ -75,7 +75,7 @@ var serviceRoutes = []route{
 	{operation: "ListBuckets", action: "s3:ListAllMyBuckets", method: "GET", level: service, anyRegion: true, serve: listBuckets},
 }
 
-var bucketRoutes = append(notConfigured, []route{
+var bucketRoutes = slices.Concat(settings, notConfigured, []route{
 	{operation: "GetBucketLocation", action: "s3:GetBucketLocation", method: "GET", level: bucketLevel, query: "location", anyRegion: true, serve: getBucketLocation},
 	{operation: "ListMultipartUploads", action: "s3:ListBucketMultipartUploads", method: "GET", level: bucketLevel, query: "uploads", serve: listUploads},
 	{operation: "ListObjectVersions", action: "s3:ListBucketVersions", method: "GET", level: bucketLevel, query: "versions", serve: listVersions},
@@ -86,7 +86,7 @@ var bucketRoutes = append(notConfigured, []route{
 	{operation: "DeleteBucket", action: "s3:DeleteBucket", method: "DELETE", level: bucketLevel, serve: deleteBucket},
 	{operation: "DeleteObjects", action: "s3:DeleteObject", method: "POST", level: bucketLevel, query: "delete", body: document, serve: deleteObjects},
 	{operation: "PostObject", action: "s3:PutObject", method: "POST", level: bucketLevel, body: stream, serve: notSupported},
-}...)
+})
 
 var objectRoutes = []route{
 	{operation: "GetObjectAcl", action: "s3:GetObjectAcl", method: "GET", level: objectLevel, query: "acl", params: []string{"versionId"}, serve: getObjectACL},

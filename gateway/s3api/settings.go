@@ -2,7 +2,14 @@ package s3api
 
 import "net/http"
 
-// notConfigured are the settings of buckets. None can be changed yet; each is
+// settings are the documents that buckets keep.
+var settings = []route{
+	setting("GET", "GetBucketCors", "cors", showSetting(corsSetting, "NoSuchCORSConfiguration")),
+	setting("PUT", "PutBucketCors", "cors", putCORS),
+	setting("DELETE", "DeleteBucketCors", "cors", removeSetting(corsSetting)),
+}
+
+// notConfigured are the settings of buckets that cannot be changed; each is
 // answered as S3 answers for a bucket that nobody has configured.
 var notConfigured = []route{
 	setting("GET", "GetBucketAcl", "acl", func(c *call) error { return c.show(c.ownerACL()) }),
@@ -23,14 +30,12 @@ var notConfigured = []route{
 	setting("GET", "GetBucketAccelerateConfiguration", "accelerate", empty("AccelerateConfiguration")),
 	setting("GET", "GetBucketPolicy", "policy", absent("NoSuchBucketPolicy")),
 	setting("GET", "GetBucketPolicyStatus", "policyStatus", absent("NoSuchBucketPolicy")),
-	setting("GET", "GetBucketCors", "cors", absent("NoSuchCORSConfiguration")),
 	setting("GET", "GetBucketLifecycleConfiguration", "lifecycle", absent("NoSuchLifecycleConfiguration")),
 	setting("GET", "GetBucketTagging", "tagging", absent("NoSuchTagSet")),
 	setting("GET", "GetBucketWebsite", "website", absent("NoSuchWebsiteConfiguration")),
 	setting("GET", "GetBucketReplication", "replication", absent("ReplicationConfigurationNotFoundError")),
 	setting("GET", "GetObjectLockConfiguration", "object-lock", absent("ObjectLockConfigurationNotFoundError")),
 	setting("DELETE", "DeleteBucketPolicy", "policy", gone),
-	setting("DELETE", "DeleteBucketCors", "cors", gone),
 	setting("DELETE", "DeleteBucketLifecycle", "lifecycle", gone),
 	setting("DELETE", "DeleteBucketTagging", "tagging", gone),
 	setting("DELETE", "DeleteBucketWebsite", "website", gone),

@@ -31,6 +31,7 @@ func Run(t *testing.T, endpoint, accessKey, secret string) {
 		{"list uploads", testListUploads},
 		{"presigned", testPresigned},
 		{"settings", testSettings},
+		{"cors", testCORS},
 		{"unsupported", testUnsupported},
 		{"sdk", testSDK},
 	} {
