@@ -60,6 +60,13 @@ func (e *Engine) collectEntries(ctx context.Context, page []*catalog.Garbage) er
 			}
 		}
 	}
+	if len(work) > 0 {
+		// What the catalog shows may not be durable yet. Should it be lost, the
+		// objects whose shards these are come back.
+		if err := e.catalog.Commit(ctx, &catalog.Batch{}); err != nil {
+			return fmt.Errorf("sync the catalog: %w", err)
+		}
+	}
 	changed := e.deleteShards(ctx, work)
 	for g := range changed {
 		left := 0

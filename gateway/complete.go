@@ -161,6 +161,9 @@ func (e *Engine) rebuildShard(ctx context.Context, spec segmentSpec, r *segmentR
 func (e *Engine) rewriteSegment(ctx context.Context, spec segmentSpec, r *segmentReader, version ride, failed []cairn.NodeID) (*catalog.SegmentEntry, []catalog.Location, error) {
 	left := []catalog.Location{r.entry.Location}
 	spec.id = cairn.NewSegmentID()
+	if err := spec.plan(ctx, spec.id); err != nil {
+		return nil, left, err
+	}
 	entry, more, err := e.copySegment(ctx, spec, r, version, failed)
 	return entry, append(left, more...), err
 }

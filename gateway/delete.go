@@ -13,7 +13,8 @@ import (
 
 // Delete removes an object. It returns once a tombstone that survives the
 // promised losses and the catalog commit are both durable; deleting what is
-// not there succeeds and writes nothing.
+// not there succeeds and writes nothing, unless a write that failed is still to
+// be undone.
 func (e *Engine) Delete(ctx context.Context, req DeleteRequest) (Deleted, error) {
 	if _, err := e.bucket(ctx, req.Bucket); err != nil {
 		return Deleted{}, err
@@ -27,7 +28,10 @@ func (e *Engine) Delete(ctx context.Context, req DeleteRequest) (Deleted, error)
 	if err := req.If.check(prev); err != nil && !(errors.Is(err, ErrNoSuchKey) && req.If.IfMatch == "*") {
 		return Deleted{}, err
 	}
-	if prev == nil || !req.Version.IsZero() && prev.Version.ID != req.Version {
+	if prev == nil {
+		return Deleted{}, e.forgetFailed(ctx, req.Bucket, req.Key)
+	}
+	if !req.Version.IsZero() && prev.Version.ID != req.Version {
 		return Deleted{}, nil
 	}
 	e.clock.Observe(prev.Version.ID)
@@ -52,6 +56,17 @@ func (e *Engine) Delete(ctx context.Context, req DeleteRequest) (Deleted, error)
 	}
 	e.metrics.deletes.Inc()
 	return Deleted{}, nil
+}
+
+// forgetFailed ends the failed writes of a key that has no object: a recovery
+// must not bring back what was deleted after it failed.
+func (e *Engine) forgetFailed(ctx context.Context, bucket, key string) error {
+	for _, f := range e.unfinished.of(bucket, key) {
+		if err := e.endFailed(ctx, f); err != nil {
+			return fmt.Errorf("delete %q/%q: %w", bucket, key, err)
+		}
+	}
+	return nil
 }
 
 // deletesAtOnce bounds the deletes of one request that run side by side; they

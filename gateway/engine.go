@@ -166,7 +166,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	}
 	for _, in := range intents {
 		e.clock.Observe(in.ID)
-		e.unfinished.add(in)
+		e.unfinished.add(&failedWrite{Intent: *in})
 	}
 	if len(intents) > 0 {
 		e.log.InfoContext(ctx, "writes of an earlier process are unfinished", "writes", len(intents))

@@ -92,47 +92,61 @@ func (w *write) commit(ctx context.Context, b *catalog.Batch) error {
 // undo ends a write that failed; it does nothing after a commit. It does not
 // wait for nodes.
 func (w *write) undo() {
-	if w.unsure {
-		return // the next start tells from the catalog whether it was committed
-	}
 	for i := range w.intents {
-		in := w.intents[i]
-		w.e.unfinished.add(&in)
+		w.e.unfinished.add(&failedWrite{Intent: w.intents[i], unsure: w.unsure})
 	}
 	if len(w.intents) > 0 {
 		w.e.wakeCollector()
 	}
 }
 
-// unfinished is the intents whose writes have failed and are to be ended. The
-// zero value is ready.
-type unfinished struct {
-	mu      sync.Mutex // guards intents
-	intents []*catalog.Intent
+// failedWrite is an intent whose write has failed.
+type failedWrite struct {
+	catalog.Intent
+	unsure bool // it may have been committed after all: then the catalog has no such intent
 }
 
-func (u *unfinished) add(in *catalog.Intent) {
+// unfinished is the writes that have failed and are to be ended. The zero value
+// is ready.
+type unfinished struct {
+	mu     sync.Mutex // guards writes
+	writes []*failedWrite
+}
+
+func (u *unfinished) add(f *failedWrite) {
 	u.mu.Lock()
-	u.intents = append(u.intents, in)
+	u.writes = append(u.writes, f)
 	u.mu.Unlock()
 }
 
-func (u *unfinished) all() []*catalog.Intent {
+func (u *unfinished) all() []*failedWrite {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return slices.Clone(u.intents)
+	return slices.Clone(u.writes)
 }
 
-func (u *unfinished) ended(in *catalog.Intent) {
+// of returns the failed writes of a key that were not deletions.
+func (u *unfinished) of(bucket, key string) (writes []*failedWrite) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.intents = slices.DeleteFunc(u.intents, func(other *catalog.Intent) bool { return other == in })
+	for _, f := range u.writes {
+		if !f.Delete && f.Bucket == bucket && f.Key == key {
+			writes = append(writes, f)
+		}
+	}
+	return writes
+}
+
+func (u *unfinished) ended(f *failedWrite) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.writes = slices.DeleteFunc(u.writes, func(other *failedWrite) bool { return other == f })
 }
 
 func (u *unfinished) count() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return len(u.intents)
+	return len(u.writes)
 }
 
 // unfinishedAgain is the pause between two tries to end failed writes: until
@@ -145,16 +159,34 @@ func (e *Engine) endUnfinished(ctx context.Context) {
 	if e.Ready(true) != nil {
 		return
 	}
-	for _, in := range e.unfinished.all() {
-		if err := e.endIntent(ctx, in); err != nil {
+	for _, f := range e.unfinished.all() {
+		if err := e.endFailed(ctx, f); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
-			e.log.WarnContext(ctx, "failed write not undone yet", "bucket", in.Bucket, "err", err)
-			continue
+			e.log.WarnContext(ctx, "failed write not undone yet", "bucket", f.Bucket, "err", err)
 		}
-		e.unfinished.ended(in)
 	}
+}
+
+// endFailed undoes a failed write, unless it took effect after all.
+func (e *Engine) endFailed(ctx context.Context, f *failedWrite) error {
+	if f.unsure {
+		open, err := e.catalog.Intents(ctx)
+		if err != nil {
+			return fmt.Errorf("read intents: %w", err)
+		}
+		if !slices.ContainsFunc(open, func(in *catalog.Intent) bool { return in.ID == f.ID }) {
+			e.unfinished.ended(f)
+			e.wakeCollector()
+			return nil
+		}
+	}
+	if err := e.endIntent(ctx, &f.Intent); err != nil {
+		return err
+	}
+	e.unfinished.ended(f)
+	return nil
 }
 
 // endIntent undoes a write. Nodes that are away now may keep what it told them,

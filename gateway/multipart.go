@@ -20,6 +20,8 @@ import (
 // CreateUpload begins a multipart upload. Uploads live in the catalog alone
 // until they are completed.
 func (e *Engine) CreateUpload(ctx context.Context, req CreateUploadRequest) (Upload, error) {
+	// A bucket that is being deleted has ended its uploads already.
+	defer e.buckets.rlock(req.Bucket)()
 	var random [12]byte
 	_, _ = rand.Read(random[:]) // never fails
 	now := e.cfg.Now().UnixNano()
@@ -231,7 +233,10 @@ func (e *Engine) abortUploads(ctx context.Context, bucket string) error {
 			return nil
 		}
 		for _, u := range uploads {
-			if err := e.dropUpload(ctx, u); err != nil && !errors.Is(err, ErrNoSuchUpload) {
+			unlock := e.keyLocks.lock("upload\x00" + u.ID) // no part is added while its parts are given up
+			err := e.dropUpload(ctx, u)
+			unlock()
+			if err != nil && !errors.Is(err, ErrNoSuchUpload) {
 				return err
 			}
 		}

@@ -100,6 +100,7 @@ func (pw *partWriter) spec(number int) segmentSpec {
 	if small {
 		s.kind = cairn.KindSmall
 	}
+	s.plan = func(ctx context.Context, id cairn.SegmentID) error { return pw.w.plan(ctx, id) }
 	s.choose = func(id cairn.SegmentID, excluded []cairn.NodeID) (group, error) {
 		return pw.e.chooseGroup(id, plain, small, pw.mirrored, excluded)
 	}
@@ -167,6 +168,7 @@ func wait(g *errgroup.Group, err error) error {
 // and writes its mirror if it has one.
 func (pw *partWriter) commit(ctx context.Context, s segmentSpec, seg pendingSegment, number int) ([]*catalog.SegmentEntry, error) {
 	if err := pw.w.plan(ctx, seg.id()); err != nil {
+		seg.abort()
 		return nil, err
 	}
 	entry, left, err := seg.commit(ctx, nil)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -51,7 +52,7 @@ func (e *Engine) writeRecord(ctx context.Context, id cairn.SegmentID, kind cairn
 	}
 }
 
-// nodesOf returns the first so many distinct nodes of each group.
+// nodesOf returns the first so many distinct nodes of each group that are known.
 func (e *Engine) nodesOf(groups [][]cairn.NodeID, each int) (nodes []Node, err error) {
 	seen := map[cairn.NodeID]bool{}
 	for _, g := range groups {
@@ -60,12 +61,15 @@ func (e *Engine) nodesOf(groups [][]cairn.NodeID, each int) (nodes []Node, err e
 			if id.IsZero() || seen[id] || taken == each {
 				continue
 			}
-			seen[id] = true
-			taken++
 			n, err := e.cluster.Node(id)
+			if errors.Is(err, cairn.NotFound) {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
+			seen[id] = true
+			taken++
 			nodes = append(nodes, n)
 		}
 	}

@@ -118,7 +118,7 @@ func TestABucketWhoseDeletionFailedGoesOn(t *testing.T) {
 	if err := e.CreateBucket(t.Context(), "b", "eu"); err != nil {
 		t.Fatal(err)
 	}
-	stop()                         // nothing is undone before the restart
+	stop()                          // nothing is undone before the restart
 	for _, n := range m.Nodes[2:] { // two nodes take the record, which is too few
 		n.Before(memnode.FailAll(cairn.Unavailable, memnode.OpPutRecord))
 	}

@@ -27,6 +27,9 @@ type segmentSpec struct {
 	retain   int64
 	// maxVersion bounds the version record that commit may bring, in bytes.
 	maxVersion int
+	// plan must have returned before nodes are told of the segment under
+	// another id than the one above.
+	plan func(ctx context.Context, id cairn.SegmentID) error
 	// choose picks nodes, none of them among excluded.
 	choose func(id cairn.SegmentID, excluded []cairn.NodeID) (group, error)
 }

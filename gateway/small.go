@@ -137,6 +137,9 @@ func (s *smallSegment) commit(ctx context.Context, version ride) (*catalog.Segme
 			return nil, left, err
 		}
 		spec.id = cairn.NewSegmentID()
+		if err := spec.plan(ctx, spec.id); err != nil {
+			return nil, left, err
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func intents(t *testing.T, m *testnet.Mem) int {
 }
 
 func TestABadDigestLeavesNothingBehind(t *testing.T) {
-	for _, size := range []int{100, 5 << 20, 130 << 20} {
+	for _, size := range []int{100, 5 << 20, 65 << 20} {
 		m, e := newEngine(t, 6)
 		data := body(20, size)
 		_, err := e.Put(t.Context(), gateway.PutRequest{
@@ -165,24 +166,54 @@ func (c *crashCatalog) Commit(ctx context.Context, b *catalog.Batch) error {
 	return errCrash
 }
 
+// flakyCatalog fails one commit, and goes on.
+type flakyCatalog struct {
+	catalog.Catalog
+	left  int // commits before it
+	after bool
+}
+
+func (c *flakyCatalog) Commit(ctx context.Context, b *catalog.Batch) error {
+	c.left--
+	if c.left != -1 {
+		return c.Catalog.Commit(ctx, b)
+	}
+	if c.after {
+		if err := c.Catalog.Commit(ctx, b); err != nil {
+			return err
+		}
+	}
+	return errCrash
+}
+
 // TestACrashAtAnyCommitIsUndoneOrCommitted kills the gateway at each of its
 // catalog commits and looks at what the next one sees: the old object or the
-// new one, whole, and nothing else on the nodes.
+// new one, whole, and nothing else on the nodes. With three sick nodes of six,
+// segments are written a second time under another id.
 func TestACrashAtAnyCommitIsUndoneOrCommitted(t *testing.T) {
-	for _, size := range []int{100, 3 << 20, 130 << 20} {
-		for step := range 8 {
-			for _, after := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%d bytes, commit %d, took effect %v", size, step, after), func(t *testing.T) {
-					crashAtCommit(t, size, step, after)
-				})
+	sizes := []int{100, 3 << 20, 65 << 20}
+	if testing.Short() {
+		sizes = sizes[:2]
+	}
+	for _, size := range sizes {
+		for _, sick := range []int{0, 3} {
+			for step := range 5 {
+				for _, after := range []bool{false, true} {
+					if size > 64<<20 && after != (step%2 == 0) {
+						continue // half of them say as much
+					}
+					t.Run(fmt.Sprintf("%d bytes, %d nodes sick, commit %d, took effect %v", size, sick, step, after), func(t *testing.T) {
+						crashAtCommit(t, size, sick, step, after)
+					})
+				}
 			}
 		}
 	}
 }
 
-func crashAtCommit(t *testing.T, size, step int, after bool) {
+func crashAtCommit(t *testing.T, size, sick, step int, after bool) {
 	m := testnet.NewMem(t, 6)
-	cfg := gateway.Config{GarbageGrace: time.Nanosecond, CollectInterval: 10 * time.Millisecond}
+	cfg := fastEngine()
 	e, stop := m.Engine(t, cfg)
 	if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
 		t.Fatal(err)
@@ -195,9 +226,15 @@ func crashAtCommit(t *testing.T, size, step int, after bool) {
 	m.Catalog = &crashCatalog{Catalog: healthy, left: step, after: after}
 	dying, stopDying := m.Engine(t, cfg)
 	stopDying() // no background work after the crash
+	for _, n := range m.Nodes[:sick] {
+		n.Before(memnode.FailAll(cairn.Full, memnode.OpCommit, memnode.OpPutRecord))
+	}
 	_, err := tryPut(t, dying, "k", next)
 	acknowledged := err == nil
 	m.Catalog = healthy
+	for _, n := range m.Nodes {
+		n.Before(nil)
+	}
 
 	e, _ = m.Engine(t, cfg)
 	got := get(t, e, gateway.GetRequest{Key: "k"})
@@ -242,5 +279,120 @@ func TestACommitThatFailedButHappenedLosesNothing(t *testing.T) {
 				t.Errorf("%s differs", key)
 			}
 		}
+	}
+}
+
+// TestACatalogThatFailsOnceLeavesNothingOpen lets each commit of a put fail,
+// before or after it took effect, in a process that goes on.
+func TestACatalogThatFailsOnceLeavesNothingOpen(t *testing.T) {
+	for _, size := range []int{100, 3 << 20} {
+		for step := range 2 {
+			for _, after := range []bool{false, true} {
+				m := testnet.NewMem(t, 6)
+				healthy := m.Catalog
+				flaky := &flakyCatalog{Catalog: healthy, left: 1 << 30}
+				m.Catalog = flaky
+				e, stop := m.Engine(t, fastEngine())
+				if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
+					t.Fatal(err)
+				}
+				stop() // so that only the put commits
+				before, next := body(30, 1000), body(31, size)
+				put(t, e, "k", before)
+				flaky.left, flaky.after = step, after
+				if _, err := tryPut(t, e, "k", next); !errors.Is(err, errCrash) {
+					t.Fatalf("put = %v, want the catalog's error", err)
+				}
+				want := before
+				if step == 1 && after {
+					want = next
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- e.Run(ctx) }()
+				eventually(t, fmt.Sprintf("%d bytes, commit %d, took effect %v: nothing is open", size, step, after), func() bool {
+					kept := shardsOf(t, m)
+					return intents(t, m) == 0 && kept[cairn.KindData]+kept[cairn.KindSmall] == shardsInCatalog(t, m)
+				})
+				if got := get(t, e, gateway.GetRequest{Key: "k"}); !bytes.Equal(got, want) {
+					t.Errorf("%d bytes, commit %d, took effect %v: the wrong object is there", size, step, after)
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+}
+
+// TestADeleteAfterAFailedPutStays deletes what a failed put may have left on
+// nodes, where the catalog has nothing to delete.
+func TestADeleteAfterAFailedPutStays(t *testing.T) {
+	m := testnet.NewMem(t, 6)
+	flaky := &flakyCatalog{Catalog: m.Catalog, left: 1 << 30}
+	m.Catalog = flaky
+	e, stop := m.Engine(t, fastEngine())
+	if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
+		t.Fatal(err)
+	}
+	stop() // the failed put is not undone in the background
+	flaky.left = 1
+	if _, err := tryPut(t, e, "k", body(1, 500)); !errors.Is(err, errCrash) {
+		t.Fatalf("put = %v, want the catalog's error", err)
+	}
+	down := func(is bool) {
+		for _, n := range m.Nodes {
+			n.SetDown(is)
+		}
+	}
+	down(true)
+	if _, err := e.Delete(t.Context(), gateway.DeleteRequest{Bucket: "b", Key: "k"}); !errors.Is(err, cairn.Unavailable) {
+		t.Errorf("delete without nodes = %v, want Unavailable", err)
+	}
+	down(false)
+	if _, err := e.Delete(t.Context(), gateway.DeleteRequest{Bucket: "b", Key: "k"}); err != nil {
+		t.Fatalf("delete: %v", err)
+	}
+	if v := recoverCatalog(t, m); v.Objects != 0 {
+		t.Errorf("recovery brings back %d objects, want none", v.Objects)
+	}
+}
+
+// TestABucketThatGoesTakesItsUploadsAlong deletes buckets while uploads begin
+// and parts arrive.
+func TestABucketThatGoesTakesItsUploadsAlong(t *testing.T) {
+	m, e := newEngine(t, 6)
+	for round := range 20 {
+		if err := e.CreateBucket(t.Context(), "going", ""); err != nil {
+			t.Fatal(err)
+		}
+		u, err := e.CreateUpload(t.Context(), gateway.CreateUploadRequest{Bucket: "going", Key: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				_, err := e.PutPart(t.Context(), gateway.PutPartRequest{
+					Bucket: "going", Key: "k", UploadID: u.ID, Number: i + 1, Body: bytes.NewReader(body(1, 50)), Size: 50,
+				})
+				if err != nil && !errors.Is(err, gateway.ErrNoSuchUpload) && !errors.Is(err, gateway.ErrNoSuchBucket) {
+					t.Errorf("put part: %v", err)
+				}
+				_, err = e.CreateUpload(t.Context(), gateway.CreateUploadRequest{Bucket: "going", Key: "k"})
+				if err != nil && !errors.Is(err, gateway.ErrNoSuchBucket) {
+					t.Errorf("create upload: %v", err)
+				}
+			})
+		}
+		if err := e.DeleteBucket(t.Context(), "going"); err != nil {
+			t.Errorf("round %d: delete bucket: %v", round, err)
+		}
+		wg.Wait()
+	}
+	stats, err := m.Catalog.Stats(t.Context())
+	if err != nil || stats.Uploads+stats.Segments != 0 {
+		t.Errorf("%d uploads and %d segments are left, %v", stats.Uploads, stats.Segments, err)
 	}
 }
