@@ -54,8 +54,9 @@ func (b blockRange) plain(st cairn.Stripe, opened []byte) (parts [][]byte) {
 
 // direct is one block asked of its own shard.
 type direct struct {
-	index int // among the ranges
-	err   error
+	index  int // among the ranges
+	opened []byte
+	err    error
 }
 
 // fetchStripe returns plaintext [from, to) of one stripe. Each block is asked
@@ -108,7 +109,10 @@ func (f *stripeFetch) run(ctx context.Context) error {
 			continue
 		}
 		pending[i] = true
-		go func() { answers <- direct{i, f.readBlock(directCtx, i)} }()
+		go func() {
+			opened, err := f.readBlock(directCtx, i)
+			answers <- direct{i, opened, err}
+		}()
 	}
 	// Whatever happens, no goroutine may still write into a block that is
 	// given back.
@@ -127,7 +131,9 @@ func (f *stripeFetch) run(ctx context.Context) error {
 			if a.err != nil {
 				f.r.failed(ctx, f.ranges[a.index].block, a.err)
 				missing = append(missing, a.index)
+				continue
 			}
+			f.opened[a.index] = a.opened
 		case <-late.C:
 			for i := range pending {
 				missing = append(missing, i)
@@ -163,7 +169,7 @@ func (f *stripeFetch) hedge(ctx context.Context, answers chan direct, pending ma
 		case a := <-answers:
 			delete(pending, a.index)
 			if a.err == nil {
-				arrived[a.index] = true
+				f.opened[a.index], arrived[a.index] = a.opened, true
 			}
 			if len(arrived) == len(missing) { // all came, late as they were
 				cancel()
@@ -195,7 +201,7 @@ func (f *stripeFetch) settle(ctx context.Context, answers chan direct, pending, 
 			f.r.failed(ctx, f.ranges[a.index].block, a.err)
 			continue
 		}
-		arrived[a.index] = true
+		f.opened[a.index], arrived[a.index] = a.opened, true
 	}
 	if len(arrived) == 0 {
 		return why
@@ -227,9 +233,11 @@ func (f *stripeFetch) reconstruct(ctx context.Context, missing []int) error {
 	for _, i := range missing {
 		if b := f.ranges[i].block; !f.r.usable(b) {
 			rest = append(rest, i)
-		} else if err := f.readBlock(ctx, i); err != nil {
+		} else if opened, err := f.readBlock(ctx, i); err != nil {
 			f.r.failed(ctx, b, err)
 			rest = append(rest, i)
+		} else {
+			f.opened[i] = opened
 		}
 	}
 	if len(rest) == len(missing) || ctx.Err() != nil {
@@ -241,21 +249,21 @@ func (f *stripeFetch) reconstruct(ctx context.Context, missing []int) error {
 	return f.reconstruct(ctx, rest)
 }
 
-// readBlock reads and opens range i from its own shard.
-func (f *stripeFetch) readBlock(ctx context.Context, i int) error {
+// readBlock reads range i from its own shard into its block and opens it. It
+// may outlive the moment when other bytes won, so it changes nothing else.
+func (f *stripeFetch) readBlock(ctx context.Context, i int) (opened []byte, err error) {
 	rg := f.ranges[i]
 	buf := f.blocks[i][:rg.length(f.st)]
 	ctx, cancel := context.WithTimeout(ctx, f.r.e.cfg.RequestTimeout)
 	defer cancel()
-	err := f.r.nodes[rg.block].Read(ctx, f.r.shard(rg.block), f.st.ShardOffset+int64(rg.offset(f.st)), buf)
+	err = f.r.nodes[rg.block].Read(ctx, f.r.shard(rg.block), f.st.ShardOffset+int64(rg.offset(f.st)), buf)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := f.r.seal.OpenFrames(f.st, rg.block, rg.first, rg.last-rg.first+1, buf); err != nil {
-		return fmt.Errorf("segment %s, shard %d: %w", f.r.entry.Segment.Short(), rg.block, err)
+		return nil, fmt.Errorf("segment %s, shard %d: %w", f.r.entry.Segment.Short(), rg.block, err)
 	}
-	f.opened[i] = buf
-	return nil
+	return buf, nil
 }
 
 // Bounds on how long a read waits before it asks other nodes.
