@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/cairn-store/cairn"
@@ -105,48 +104,6 @@ func headerValue(s string) string {
 	}
 	return mime.BEncoding.Encode("UTF-8", strings.ToValidUTF8(s, "\uFFFD"))
 }
-
-// parseTagging reads x-amz-tagging: "a=1&b=2".
-func parseTagging(header string) ([]cairn.Attr, error) {
-	if header == "" {
-		return nil, nil
-	}
-	if _, err := parseQuery(header); err != nil {
-		return nil, invalidArgument("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
-			"x-amz-tagging", header)
-	}
-	var tags []cairn.Attr
-	seen := map[string]bool{}
-	for pair := range strings.SplitSeq(header, "&") {
-		one, _ := parseQuery(pair) // valid, because the whole is
-		for name, values := range one {
-			if seen[name] {
-				return nil, invalidArgument("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
-					"x-amz-tagging", header)
-			}
-			seen[name] = true
-			tags = append(tags, cairn.Attr{Name: name, Value: values[0]})
-		}
-	}
-	return tags, checkTags(tags)
-}
-
-func checkTags(tags []cairn.Attr) error {
-	if len(tags) > maxTags {
-		return failf("BadRequest", "Object tags cannot be greater than 10")
-	}
-	for _, t := range tags {
-		switch {
-		case t.Name == "" || utf16Len(t.Name) > 128 || !printable(t.Name) || strings.HasPrefix(strings.ToLower(t.Name), "aws:"):
-			return failf("InvalidTag", "The TagKey you have provided is invalid", Field{"TagKey", clip(t.Name)})
-		case utf16Len(t.Value) > 256 || !printable(t.Value):
-			return failf("InvalidTag", "The TagValue you have provided is invalid", Field{"TagKey", clip(t.Name)})
-		}
-	}
-	return nil
-}
-
-func utf16Len(s string) int { return len(utf16.Encode([]rune(s))) }
 
 // checkUnsupportedHeaders refuses headers that ask for what is not there: to
 // ignore them would be to promise it.

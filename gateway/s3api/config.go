@@ -58,6 +58,7 @@ const (
 	maxBuckets      = 10_000
 	maxDeletes      = 1000
 	maxTags         = 10
+	maxBucketTags   = 50
 	maxUploadID     = 1024
 	minPartSize     = 5 << 20  // of every part but the last
 	maxIgnoredBody  = 64 << 10 // of a request that needs no body

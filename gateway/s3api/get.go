@@ -205,28 +205,6 @@ func (c *call) look() (*cairn.Version, error) {
 	return o.Version, o.Body.Close()
 }
 
-// getObjectTagging answers with the tags the object was stored with.
-func getObjectTagging(c *call) error {
-	v, err := c.look()
-	if err != nil {
-		return err
-	}
-	x := newXML()
-	x.open("Tagging")
-	x.openPlain("TagSet")
-	for _, t := range v.Tags {
-		x.openPlain("Tag")
-		x.elem("Key", t.Name)
-		x.elem("Value", t.Value)
-		x.close("Tag")
-	}
-	x.close("TagSet")
-	x.close("Tagging")
-	c.versionHeader(v)
-	c.sendXML(http.StatusOK, x)
-	return nil
-}
-
 func getObjectLock(c *call) error {
 	if _, err := c.look(); err != nil {
 		return err

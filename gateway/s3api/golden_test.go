@@ -121,6 +121,9 @@ func TestRefusalsAreAnsweredAsRecorded(t *testing.T) {
 		"preflight":              {Method: "OPTIONS", Path: "/some-bucket/k", Anonymous: true, Header: map[string]string{"Origin": "http://x", "Access-Control-Request-Method": "GET"}},
 		"policy":                 {Method: "GET", Path: "/some-bucket", Query: "policy"},
 		"cors":                   {Method: "GET", Path: "/some-bucket", Query: "cors"},
+		"tags-many":              {Method: "PUT", Path: "/some-bucket", Query: "tagging", Body: tagDocument(51)},
+		"tags-twice":             {Method: "PUT", Path: "/some-bucket", Query: "tagging", Body: tagDocument(1, "k0")},
+		"tags-aws":               {Method: "PUT", Path: "/some-bucket", Query: "tagging", Body: tagDocument(0, "aws:x")},
 		"cors-method":            corsRule("<AllowedOrigin>*</AllowedOrigin><AllowedMethod>PATCH</AllowedMethod>"),
 		"cors-origin":            corsRule("<AllowedOrigin>http://*.*</AllowedOrigin><AllowedMethod>GET</AllowedMethod>"),
 		"cors-header":            corsRule("<AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod><ExposeHeader>x-*</ExposeHeader>"),
@@ -136,6 +139,17 @@ func TestRefusalsAreAnsweredAsRecorded(t *testing.T) {
 	if skewed.Status != 403 || skewed.Code() != "RequestTimeTooSkewed" && skewed.Code() != "AccessDenied" {
 		t.Errorf("skewed: %d %s", skewed.Status, skewed.Body)
 	}
+}
+
+func tagDocument(n int, more ...string) string {
+	text := ""
+	for i := range n {
+		more = append(more, fmt.Sprint("k", i))
+	}
+	for _, k := range more {
+		text += "<Tag><Key>" + k + "</Key><Value/></Tag>"
+	}
+	return "<Tagging><TagSet>" + text + "</TagSet></Tagging>"
 }
 
 func corsRule(inner string) apitest.Request {

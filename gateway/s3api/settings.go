@@ -7,6 +7,9 @@ var settings = []route{
 	setting("GET", "GetBucketCors", "cors", showSetting(corsSetting, "NoSuchCORSConfiguration")),
 	setting("PUT", "PutBucketCors", "cors", putCORS),
 	setting("DELETE", "DeleteBucketCors", "cors", removeSetting(corsSetting)),
+	setting("GET", "GetBucketTagging", "tagging", showSetting(taggingSetting, "NoSuchTagSet")),
+	setting("PUT", "PutBucketTagging", "tagging", putBucketTagging),
+	setting("DELETE", "DeleteBucketTagging", "tagging", removeSetting(taggingSetting)),
 }
 
 // notConfigured are the settings of buckets that cannot be changed; each is
@@ -31,13 +34,11 @@ var notConfigured = []route{
 	setting("GET", "GetBucketPolicy", "policy", absent("NoSuchBucketPolicy")),
 	setting("GET", "GetBucketPolicyStatus", "policyStatus", absent("NoSuchBucketPolicy")),
 	setting("GET", "GetBucketLifecycleConfiguration", "lifecycle", absent("NoSuchLifecycleConfiguration")),
-	setting("GET", "GetBucketTagging", "tagging", absent("NoSuchTagSet")),
 	setting("GET", "GetBucketWebsite", "website", absent("NoSuchWebsiteConfiguration")),
 	setting("GET", "GetBucketReplication", "replication", absent("ReplicationConfigurationNotFoundError")),
 	setting("GET", "GetObjectLockConfiguration", "object-lock", absent("ObjectLockConfigurationNotFoundError")),
 	setting("DELETE", "DeleteBucketPolicy", "policy", gone),
 	setting("DELETE", "DeleteBucketLifecycle", "lifecycle", gone),
-	setting("DELETE", "DeleteBucketTagging", "tagging", gone),
 	setting("DELETE", "DeleteBucketWebsite", "website", gone),
 	setting("DELETE", "DeleteBucketReplication", "replication", gone),
 }

@@ -32,6 +32,7 @@ func Run(t *testing.T, endpoint, accessKey, secret string) {
 		{"presigned", testPresigned},
 		{"settings", testSettings},
 		{"cors", testCORS},
+		{"tagging", testTagging},
 		{"unsupported", testUnsupported},
 		{"sdk", testSDK},
 	} {
