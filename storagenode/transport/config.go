@@ -80,7 +80,8 @@ type ChannelConfig struct {
 	Dialer Dialer
 	// MaxConns bounds connections in use; more requests wait. Zero means 32.
 	MaxConns int
-	// MaxIdle bounds connections kept for later. Zero means 8.
+	// MaxIdle bounds connections kept for later. Zero means MaxConns: to make
+	// one costs more than many small requests, and IdleTimeout ends it.
 	MaxIdle int
 	// IdleTimeout closes a connection nobody used. Zero means 1 min; shorter
 	// than the node's own, so that the node's close is rarely met.
@@ -98,7 +99,7 @@ func (c ChannelConfig) withDefaults() ChannelConfig {
 		c.Dialer = TCPDialer{}
 	}
 	orInt(&c.MaxConns, 32)
-	orInt(&c.MaxIdle, 8)
+	orInt(&c.MaxIdle, c.MaxConns)
 	orDuration(&c.IdleTimeout, time.Minute)
 	orDuration(&c.MaxAge, 30*time.Minute)
 	orDuration(&c.DialTimeout, 10*time.Second)
