@@ -22,7 +22,8 @@ var awsCLI = client{
 		{name: "large", tried: "`s3 cp` of 200 MiB up and down", only: "https", run: awsLarge},
 		{name: "stream", tried: "`s3 cp -` from stdin and to stdout", run: awsStream},
 		{name: "copy", tried: "`s3 cp` and `s3 mv` inside a bucket, 17 MiB in parts, with metadata", run: awsCopy},
-		{name: "listing", tried: "`s3 ls` and `list-objects-v2` of more than 1,000 keys, delimiter, `s3 rm --recursive`", run: awsListing},
+		{name: "listing", tried: "`s3 ls` and `list-objects-v2` of more than 1,000 keys, with delimiter", run: awsListing},
+		{name: "remove", tried: "`s3 rm --recursive`", run: awsRemove},
 		{name: "metadata", tried: "metadata, Content-Type, range and conditional reads", run: awsMetadata},
 		{name: "checksums", tried: "`--checksum-algorithm` CRC32, SHA1, SHA256, in one request and in parts", run: awsChecksums},
 		{name: "presign", tried: "`s3 presign`, used by plain HTTP", run: awsPresign},
@@ -73,7 +74,7 @@ func awsNames(t *testing.T, tr *trial) {
 }
 
 func awsKeys(t *testing.T, tr *trial) {
-	for _, key := range []string{"a//b ä+%25", "/leading", "dots/../up", "."} {
+	for _, key := range []string{"/a//b ä+%25", "dots/../up"} {
 		content := []byte("content of " + key)
 		must(t, os.WriteFile(tr.path("up"), content, 0o600))
 		tr.aws(t, "s3api", "put-object", "--bucket", tr.bucket, "--key", key, "--body", "up")
@@ -118,8 +119,7 @@ func awsCopy(t *testing.T, tr *trial) {
 }
 
 func awsListing(t *testing.T, tr *trial) {
-	tr.witness.fill(t, "many/", 1100)
-	tr.witness.fill(t, "top-", 3)
+	tr = tr.many(t)
 	if n := strings.Count(tr.aws(t, "s3", "ls", "--recursive", tr.s3URL("")), "\n"); n != 1103 {
 		t.Errorf("ls --recursive shows %d keys, want 1103", n)
 	}
@@ -135,8 +135,13 @@ func awsListing(t *testing.T, tr *trial) {
 	if len(page.Contents)+len(page.CommonPrefixes) < 2 || len(page.CommonPrefixes) != prefixesBefore9(1100) {
 		t.Errorf("list-objects-v2 by delimiter: %d keys and %d prefixes", len(page.Contents), len(page.CommonPrefixes))
 	}
+}
+
+func awsRemove(t *testing.T, tr *trial) {
+	tr.witness.fill(t, "many/", 20)
+	tr.witness.fill(t, "top-", 1)
 	tr.aws(t, "s3", "rm", "--only-show-errors", "--recursive", tr.s3URL("many/"))
-	if left := tr.witness.keys(t); !slices.Equal(left, []string{"top-0000", "top-0001", "top-0002"}) {
+	if left := tr.witness.keys(t); !slices.Equal(left, []string{"top-0000"}) {
 		t.Errorf("left after rm --recursive: %q", left)
 	}
 }

@@ -412,9 +412,8 @@ func sdkMetadata(t *testing.T, tr *trial) {
 }
 
 func sdkListing(t *testing.T, tr *trial) {
+	tr = tr.many(t)
 	c := tr.witness.s3
-	tr.witness.fill(t, "many/", 1100)
-	tr.witness.fill(t, "top-", 3)
 	if keys := tr.witness.keys(t); len(keys) != 1103 || !slices.IsSorted(keys) {
 		t.Errorf("%d keys listed, want 1103 in order", len(keys))
 	}

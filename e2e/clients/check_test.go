@@ -65,6 +65,28 @@ func newTrial(t *testing.T, e *endpoint) *trial {
 	return tr
 }
 
+// many returns a trial with a bucket that all checks of the scheme share and
+// none may change: many/0000 to many/1099, which is more than fits on a page of
+// a listing, and top-0000 to top-0002.
+func (tr *trial) many(t *testing.T) *trial {
+	t.Helper()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	shared := *tr
+	shared.bucket = tr.endpoint.many
+	if shared.bucket == "" {
+		shared.bucket = bucketName()
+	}
+	shared.witness = newWitness(t, tr.endpoint, shared.bucket)
+	if tr.endpoint.many == "" {
+		shared.witness.createBucket(t)
+		shared.witness.fill(t, "many/", 1100)
+		shared.witness.fill(t, "top-", 3)
+		tr.endpoint.many = shared.bucket
+	}
+	return &shared
+}
+
 func bucketName() string { return "b-" + strings.ToLower(rand.Text()) }
 
 // path returns the path of a file in the trial's directory.

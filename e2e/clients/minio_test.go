@@ -148,9 +148,8 @@ func minioSeek(t *testing.T, tr *trial) {
 }
 
 func minioListing(t *testing.T, tr *trial) {
+	tr = tr.many(t)
 	c := tr.minio(t, false)
-	tr.witness.fill(t, "many/", 1100)
-	tr.witness.fill(t, "top-", 3)
 	count := func(o minio.ListObjectsOptions) (n int) {
 		for object := range c.ListObjects(t.Context(), tr.bucket, o) {
 			must(t, object.Err)

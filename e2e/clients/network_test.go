@@ -2,6 +2,7 @@ package clients
 
 import (
 	"net"
+	"sync"
 	"testing"
 
 	"github.com/cairn-store/cairn/e2e/harness"
@@ -16,6 +17,9 @@ type endpoint struct {
 	caFile               string // "" over http
 	virtual              string // URL under which bucket names are hosts
 	proxy                string // makes such hosts reachable
+
+	mu   sync.Mutex // guards many
+	many string     // see trial.many; "" until asked for
 }
 
 // domain is the gateway's name for virtual-host style requests.

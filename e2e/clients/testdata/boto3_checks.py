@@ -183,7 +183,11 @@ def listing():
         equal(name, count(name, "CommonPrefixes", Delimiter="/"), 1)
         equal(name, count(name, "Contents", Delimiter="/"), 3)
         equal(name, count(name, "CommonPrefixes", Prefix="many/", Delimiter="5", PaginationConfig={"PageSize": 3}), len(before5))
-    keys = [{"Key": f"many/{i:04d}"} for i in range(1000)]
+
+
+def delete():
+    keys = [{"Key": f"k{i:04d}"} for i in [*range(19), *range(100, 1081)]]
+    equal("keys in one request", len(keys), 1000)
     out = s3.delete_objects(Bucket=BUCKET, Delete={"Objects": keys, "Quiet": True})
     equal("quiet", (out.get("Deleted"), out.get("Errors")), (None, None))
 
