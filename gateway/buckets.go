@@ -74,16 +74,13 @@ func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
 	if !empty {
 		return fmt.Errorf("%q: %w", name, ErrBucketNotEmpty)
 	}
-	if err := e.abortUploads(ctx, name); err != nil {
+	batch := &catalog.Batch{If: []catalog.Condition{{BucketEmpty: name}}, AddGarbage: []catalog.Location{b.Record}}
+	if err := e.abortUploads(ctx, name, batch); err != nil {
 		return err
 	}
 	e.clock.Observe(b.Bucket.ID)
 	k := cairn.Bucket{Name: name, ID: e.clock.Next(), Deleted: true}
-	err = e.commitBucket(ctx, e.beginWrite(name), &k, &catalog.Batch{
-		If:         []catalog.Condition{{BucketEmpty: name}},
-		AddGarbage: []catalog.Location{b.Record},
-	})
-	if err != nil {
+	if err := e.commitBucket(ctx, e.beginWrite(name), &k, batch); err != nil {
 		return fmt.Errorf("delete bucket %q: %w", name, err)
 	}
 	return nil

@@ -106,7 +106,7 @@ func (c *Config) validate() error {
 
 // Engine serves the object operations. It is safe for concurrent use.
 //
-// Lock order: a bucket's lock before a key's. The key lock is held from the
+// Lock order: a bucket's lock, a key's, an upload's. The key lock is held from the
 // moment a version id is made until the catalog commit, so that the order of
 // ids is the order of commits; recovery, which knows only ids, then agrees
 // with the catalog.

@@ -68,3 +68,18 @@ func (e *Engine) lockKey(bucket, key string) func() {
 		unlockBucket()
 	}
 }
+
+// lockUpload locks an upload for a change of its parts: its bucket, whose
+// deletion ends it, is kept from being deleted.
+func (e *Engine) lockUpload(ref UploadRef) func() {
+	unlockBucket := e.buckets.rlock(ref.Bucket)
+	unlock := e.keyLocks.lock(uploadLock(ref.UploadID))
+	return func() {
+		unlock()
+		unlockBucket()
+	}
+}
+
+// uploadLock is the name of an upload's lock, which no key's lock has: those
+// begin with a bucket's name.
+func uploadLock(id string) string { return "\x00" + id }

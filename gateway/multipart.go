@@ -111,8 +111,7 @@ func (e *Engine) storePart(ctx context.Context, ref UploadRef, number int, size 
 	if err != nil {
 		return fail(err)
 	}
-	unlock := e.keyLocks.lock("upload\x00" + ref.UploadID)
-	defer unlock()
+	defer e.lockUpload(ref)()
 	old, err := e.catalog.Parts(ctx, ref.UploadID, number-1, 1)
 	if err != nil {
 		return fail(err)
@@ -178,8 +177,7 @@ func (e *Engine) CopyPart(ctx context.Context, req CopyPartRequest) (PartInfo, e
 
 // AbortUpload gives an upload up. Its parts become garbage.
 func (e *Engine) AbortUpload(ctx context.Context, ref UploadRef) error {
-	unlock := e.keyLocks.lock("upload\x00" + ref.UploadID)
-	defer unlock()
+	defer e.lockUpload(ref)()
 	u, err := e.openUpload(ctx, ref)
 	if err != nil {
 		return err
@@ -190,19 +188,11 @@ func (e *Engine) AbortUpload(ctx context.Context, ref UploadRef) error {
 // dropUpload removes an upload in progress and gives up its parts.
 func (e *Engine) dropUpload(ctx context.Context, u *catalog.UploadEntry) error {
 	key := catalog.UploadKey{Bucket: u.Template.Bucket, Key: u.Template.Key, ID: u.ID}
-	b := &catalog.Batch{
-		If:          []catalog.Condition{{OpenUpload: &key}},
-		Refs:        map[cairn.SegmentID]int{},
-		DropUploads: []catalog.UploadKey{key},
-	}
-	parts, err := e.allParts(ctx, u.ID)
-	if err != nil {
+	b := &catalog.Batch{If: []catalog.Condition{{OpenUpload: &key}}}
+	if err := e.addDrop(ctx, b, u); err != nil {
 		return err
 	}
-	for _, p := range parts {
-		addRefs(b, []cairn.Part{p.Part}, -1)
-	}
-	err = e.catalog.Commit(context.WithoutCancel(ctx), b)
+	err := e.catalog.Commit(context.WithoutCancel(ctx), b)
 	var cond *catalog.ConditionError
 	if errors.As(err, &cond) {
 		return ErrNoSuchUpload
@@ -222,25 +212,51 @@ func (e *Engine) allParts(ctx context.Context, uploadID string) ([]*catalog.Part
 	return parts, nil
 }
 
-// abortUploads ends every upload of a bucket that is being deleted.
-func (e *Engine) abortUploads(ctx context.Context, bucket string) error {
+// uploadsPerCommit bounds the uploads that end in one step.
+const uploadsPerCommit = 1000
+
+// abortUploads ends every upload of a bucket that is being deleted: the last
+// ones, usually all, with b. The caller holds the bucket's lock.
+func (e *Engine) abortUploads(ctx context.Context, bucket string, b *catalog.Batch) error {
+	afterKey, afterID := "", ""
 	for {
-		uploads, err := e.catalog.Uploads(ctx, bucket, "", "", "", 100)
+		uploads, err := e.catalog.Uploads(ctx, bucket, "", afterKey, afterID, uploadsPerCommit)
 		if err != nil {
 			return fmt.Errorf("look up uploads: %w", err)
 		}
-		if len(uploads) == 0 {
-			return nil
+		step := b
+		if len(uploads) == uploadsPerCommit {
+			step = &catalog.Batch{}
 		}
 		for _, u := range uploads {
-			unlock := e.keyLocks.lock("upload\x00" + u.ID) // no part is added while its parts are given up
-			err := e.dropUpload(ctx, u)
-			unlock()
-			if err != nil && !errors.Is(err, ErrNoSuchUpload) {
+			if err := e.addDrop(ctx, step, u); err != nil {
 				return err
 			}
+			afterKey, afterID = u.Template.Key, u.ID
+		}
+		if step == b {
+			return nil
+		}
+		if err := e.catalog.Commit(context.WithoutCancel(ctx), step); err != nil {
+			return fmt.Errorf("abort uploads: %w", err)
 		}
 	}
+}
+
+// addDrop adds the end of an upload to b.
+func (e *Engine) addDrop(ctx context.Context, b *catalog.Batch, u *catalog.UploadEntry) error {
+	parts, err := e.allParts(ctx, u.ID)
+	if err != nil {
+		return err
+	}
+	if b.Refs == nil {
+		b.Refs = map[cairn.SegmentID]int{}
+	}
+	for _, p := range parts {
+		addRefs(b, []cairn.Part{p.Part}, -1)
+	}
+	b.DropUploads = append(b.DropUploads, catalog.UploadKey{Bucket: u.Template.Bucket, Key: u.Template.Key, ID: u.ID})
+	return nil
 }
 
 // ListParts returns one page of an upload's parts.
@@ -307,10 +323,8 @@ func (e *Engine) ListUploads(ctx context.Context, req ListUploadsRequest) (ListU
 // CompleteUpload makes an object of an upload's parts.
 func (e *Engine) CompleteUpload(ctx context.Context, req CompleteRequest) (Stored, error) {
 	ref := UploadRef{Bucket: req.Bucket, Key: req.Key, UploadID: req.UploadID}
-	unlock := e.lockKey(req.Bucket, req.Key)
-	defer unlock()
-	unlockUpload := e.keyLocks.lock("upload\x00" + ref.UploadID)
-	defer unlockUpload()
+	defer e.lockKey(req.Bucket, req.Key)()
+	defer e.keyLocks.lock(uploadLock(ref.UploadID))()
 	u, err := e.anyUpload(ctx, ref)
 	if err != nil {
 		return Stored{}, err
