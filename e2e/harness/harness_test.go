@@ -56,3 +56,20 @@ func TestFiguresOfALivingProcess(t *testing.T) {
 		t.Errorf("Memory() = %+v, %v, want positive figures", m, err)
 	}
 }
+
+func TestACrashInALogIsNoticed(t *testing.T) {
+	for text, want := range map[string]string{
+		"node: 12D3\ntime=1 level=INFO msg=\"node ready\"\n": "",
+		"time=1 level=INFO msg=ready\npanic: boom\n":          "panic: boom",
+		"==================\nWARNING: DATA RACE\nRead at":     "WARNING: DATA RACE",
+		"time=1 level=ERROR msg=\"request handler panicked\"": "time=1 level=ERROR msg=\"request handler panicked\"",
+	} {
+		log := t.TempDir() + "/log"
+		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := crash(log); got != want {
+			t.Errorf("crash(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

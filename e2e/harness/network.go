@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -80,6 +81,11 @@ func (n *Network) end() {
 	for _, p := range all {
 		p.Kill()
 	}
+	for _, p := range all {
+		if line := crash(p.Log); line != "" {
+			n.t.Errorf("%s: %s", p.Name, line)
+		}
+	}
 	if !n.t.Failed() {
 		return
 	}
@@ -89,6 +95,24 @@ func (n *Network) end() {
 	if keep := os.Getenv("CAIRN_E2E_KEEP"); keep != "" {
 		n.keepLogs(all, keep)
 	}
+}
+
+// crash returns the line of a log that says that our own code broke, "" when
+// there is none.
+func crash(log string) string {
+	b, err := os.ReadFile(log)
+	if err != nil {
+		return err.Error()
+	}
+	for line := range strings.Lines(string(b)) {
+		broken := strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") ||
+			strings.HasPrefix(line, "WARNING: DATA RACE") ||
+			strings.Contains(line, `msg="request handler panicked"`) || strings.Contains(line, "err=\"panic in ")
+		if broken {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
 }
 
 // keepLogs copies the logs to a directory that outlives the test.

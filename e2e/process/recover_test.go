@@ -28,7 +28,7 @@ func TestRecoveryGoesOnAfterAKill(t *testing.T) {
 	kills := 0
 	// Each try is killed a little later after it began to write, until one
 	// ends first.
-	for delay := time.Duration(0); ; delay += 12 * time.Millisecond {
+	for delay := time.Duration(0); ; delay += 25 * time.Millisecond {
 		if _, err := os.Stat(filepath.Join(s.Dir, "again", "owner.key")); err == nil {
 			break // the kill came after all was done
 		}
