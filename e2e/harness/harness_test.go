@@ -59,7 +59,7 @@ func TestFiguresOfALivingProcess(t *testing.T) {
 
 func TestACrashInALogIsNoticed(t *testing.T) {
 	for text, want := range map[string]string{
-		"node: 12D3\ntime=1 level=INFO msg=\"node ready\"\n": "",
+		"node: 12D3\ntime=1 level=INFO msg=\"node ready\"\n":  "",
 		"time=1 level=INFO msg=ready\npanic: boom\n":          "panic: boom",
 		"==================\nWARNING: DATA RACE\nRead at":     "WARNING: DATA RACE",
 		"time=1 level=ERROR msg=\"request handler panicked\"": "time=1 level=ERROR msg=\"request handler panicked\"",
