@@ -33,6 +33,7 @@ func (s *story) putMany(prefix string, count int, size int64) {
 }
 
 func TestNodesComeAndGoWithoutAGatewayRestart(t *testing.T) {
+	long(t)
 	t.Parallel() // it waits more than it works
 	s := begin(t, harness.Options{Nodes: 5})
 	gateway := s.Gateway.PID()
@@ -131,6 +132,7 @@ func (s *story) refusesCleanly(t *testing.T) {
 }
 
 func TestAFullNodeIsPassedOver(t *testing.T) {
+	long(t)
 	s := begin(t, harness.Options{Nodes: 5})
 	const capacity = 12 << 20
 	tiny := s.AddNode("12MiB") // the sixth domain, wanted by every segment
@@ -182,6 +184,7 @@ func TestANodeKeepsWhatItAcknowledged(t *testing.T) {
 }
 
 func TestDeletedObjectsGiveTheirSpaceBack(t *testing.T) {
+	long(t)
 	t.Parallel() // it waits more than it works
 	s := begin(t, harness.Options{})
 	s.putMany("large/", 30, 4<<20)

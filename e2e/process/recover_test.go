@@ -15,12 +15,9 @@ import (
 )
 
 func TestRecoveryGoesOnAfterAKill(t *testing.T) {
+	long(t)
 	s := begin(t, harness.Options{})
-	count := 400
-	if testing.Short() {
-		count = 100
-	}
-	s.putMany("k/", count, 2000)
+	s.putMany("k/", 400, 2000)
 	s.write("mixed", 60, nil, false)
 	s.KillGateway()
 	s.RemoveGatewayDir()
@@ -102,6 +99,7 @@ func awaitChange(t *testing.T, c *harness.Command, dir, was string) {
 }
 
 func TestRecoveringTwiceGivesTheSame(t *testing.T) {
+	long(t)
 	s := begin(t, harness.Options{})
 	s.write("write", 80, nil, false)
 	s.KillGateway()

@@ -47,6 +47,14 @@ func (s *story) connect() {
 	s.s3 = s.S3(func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
 }
 
+// long leaves a test to runs without -short.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+}
+
 func testSeed(t *testing.T) uint64 {
 	t.Helper()
 	seed := rand.Uint64N(1 << 32)
