@@ -2,8 +2,11 @@ package s3api_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,8 +24,9 @@ import (
 // counting counts the calls that reach the store. Every method of Store is here:
 // a new one does not compile until it is counted too.
 type counting struct {
-	s    s3api.Store
-	hits atomic.Int64
+	s       s3api.Store
+	hits    atomic.Int64
+	lookups atomic.Int64 // of settings, by which strangers are judged
 }
 
 func (c *counting) CreateBucket(ctx context.Context, name, region string) error {
@@ -42,7 +46,7 @@ func (c *counting) ListBuckets(ctx context.Context, req gateway.ListBucketsReque
 	return c.s.ListBuckets(ctx, req)
 }
 func (c *counting) BucketSetting(ctx context.Context, bucket, name string) (string, error) {
-	c.hits.Add(1)
+	c.lookups.Add(1)
 	return c.s.BucketSetting(ctx, bucket, name)
 }
 func (c *counting) PutBucketSetting(ctx context.Context, bucket, name, document string) error {
@@ -191,6 +195,9 @@ func TestForgedRequestsReachNoRoute(t *testing.T) {
 		if n := store.hits.Swap(0); n != 0 {
 			t.Errorf("%s: the store was called %d times", what, n)
 		}
+		if n := store.lookups.Swap(0); n != 0 && !strings.HasSuffix(what, "no signature") {
+			t.Errorf("%s: settings were looked up %d times", what, n)
+		}
 		refused++
 	}
 	for _, rt := range s3api.Routes() {
@@ -246,6 +253,98 @@ func TestForgedPresignedURLsReachNoRoute(t *testing.T) {
 }
 
 func flipLast(s string) string { return s[:len(s)-1] + flip(s[len(s)-1:]) }
+
+// publicPolicy allows everything to everybody.
+const publicPolicy = `{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::victim-bucket","arn:aws:s3:::victim-bucket/*"]}}`
+
+// readable are the operations that a policy can open to strangers.
+var readable = strings.Fields("GetObject HeadObject GetObjectAttributes GetObjectTagging ListObjects ListObjectsV2 ListObjectVersions HeadBucket GetBucketLocation")
+
+// Every route is asked for without a signature, in buckets that are not public,
+// public, and public but blocked. Only reads of the public one get further.
+func TestStrangersReachOnlyWhatIsPublic(t *testing.T) {
+	for name, setup := range map[string]struct {
+		policy, block string
+		open          bool
+	}{
+		"no policy":        {"", "none", false},
+		"public":           {publicPolicy, "none", true},
+		"public, blocked":  {publicPolicy, "", false},
+		"public, denied":   {strings.Replace(publicPolicy, "Allow", "Deny", 1), "none", false},
+		"for the owner":    {strings.Replace(publicPolicy, `"*"`, `{"AWS":"cairn"}`, 1), "none", false},
+		"of other keys":    {strings.Replace(publicPolicy, `/*"`, `/other"`, 1), "none", false},
+		"unreadable":       {"{", "none", false},
+		"unreadable block": {publicPolicy, "<", false},
+	} {
+		model := refmodel.New(refmodel.Config{})
+		store := &counting{s: model}
+		c := serve(t, s3api.Config{Store: store, Log: slog.New(slog.DiscardHandler)})
+		ctx := t.Context()
+		c.Want(t, 200, "", apitest.Request{Method: "PUT", Path: "/victim-bucket"})
+		c.Put(t, "/victim-bucket/key", "hello", nil)
+		if err := errors.Join(model.PutBucketSetting(ctx, "victim-bucket", "policy", setup.policy),
+			model.PutBucketSetting(ctx, "victim-bucket", "publicAccessBlock", setup.block)); err != nil {
+			t.Fatal(err)
+		}
+		for _, rt := range s3api.Routes() {
+			store.hits.Store(0)
+			q := requestFor(rt)
+			q.Anonymous = true
+			if rt.Operation == "GetObjectAttributes" {
+				q.Header["X-Amz-Object-Attributes"] = "ETag"
+			}
+			res := c.Do(t, q)
+			hits := store.hits.Load()
+			unreadable := strings.HasPrefix(name, "unreadable") && slices.Contains(readable, rt.Operation)
+			onKey := name != "of other keys" || rt.Level == 2
+			switch {
+			case setup.open && slices.Contains(readable, rt.Operation):
+				if res.Status != http.StatusOK || hits == 0 {
+					t.Errorf("%s, %s: status %d, %d calls, want an answer: %.300s", name, rt.Operation, res.Status, hits, res.Body)
+				}
+			case !onKey && slices.Contains(readable, rt.Operation): // the bucket itself is public
+			case unreadable && res.Status == http.StatusInternalServerError && hits == 0:
+			case res.Status != http.StatusForbidden || hits != 0 || strings.Contains(res.Body, "hello"):
+				t.Errorf("%s, %s: status %d, %d calls, want 403 and none: %.300s", name, rt.Operation, res.Status, hits, res.Body)
+			}
+		}
+		c.Want(t, 204, "", apitest.Request{Method: "DELETE", Path: "/victim-bucket", Query: "policy"})
+	}
+}
+
+// A policy can deny everything to the owner's keys, except to take it away.
+func TestDenialsBindTheOwnerButDoNotLockOut(t *testing.T) {
+	model := refmodel.New(refmodel.Config{})
+	store := &counting{s: model}
+	c := serve(t, s3api.Config{Store: store})
+	ctx := t.Context()
+	deny := strings.Replace(publicPolicy, "Allow", "Deny", 1)
+	if err := errors.Join(model.CreateBucket(ctx, "victim-bucket", region), model.PutBucketSetting(ctx, "victim-bucket", "policy", deny)); err != nil {
+		t.Fatal(err)
+	}
+	free := strings.Fields("ListBuckets GetBucketPolicy PutBucketPolicy DeleteBucketPolicy DeleteObjects PostObject")
+	for _, rt := range s3api.Routes() {
+		if slices.Contains(free, rt.Operation) {
+			continue
+		}
+		store.hits.Store(0)
+		if res := c.Do(t, requestFor(rt)); res.Status != http.StatusForbidden || store.hits.Load() != 0 {
+			t.Errorf("%s: status %d and %d calls although denied: %.300s", rt.Operation, res.Status, store.hits.Load(), res.Body)
+		}
+	}
+	body := "<Delete><Object><Key>a</Key></Object></Delete>"
+	res := c.Want(t, 200, "", apitest.Request{Method: "POST", Path: "/victim-bucket", Query: "delete", Body: body, Header: map[string]string{"Content-Md5": base64OfMD5(body)}})
+	if res.Code() != "AccessDenied" || len(res.Texts("Deleted")) != 0 {
+		t.Errorf("a denied key in DeleteObjects: %s", res.Body)
+	}
+	c.Want(t, 403, "AccessDenied", apitest.Request{Method: "PUT", Path: "/other-bucket/k", Header: map[string]string{"X-Amz-Copy-Source": "victim-bucket/key"}})
+	if got := c.Want(t, 200, "", apitest.Request{Method: "GET", Path: "/victim-bucket", Query: "policy"}); got.Body != deny {
+		t.Errorf("policy = %s", got.Body)
+	}
+	c.Want(t, 204, "", apitest.Request{Method: "PUT", Path: "/victim-bucket", Query: "policy", Body: deny})
+	c.Want(t, 204, "", apitest.Request{Method: "DELETE", Path: "/victim-bucket", Query: "policy"})
+	c.Want(t, 200, "", apitest.Request{Method: "GET", Path: "/victim-bucket"})
+}
 
 // A chunk whose signature is wrong is found while the body is read: the store is
 // asked, but nothing becomes visible.

@@ -14,6 +14,8 @@ import (
 const (
 	corsSetting    = "cors"
 	taggingSetting = "tagging"
+	policySetting  = "policy"
+	blockSetting   = "publicAccessBlock"
 )
 
 const (
@@ -21,10 +23,12 @@ const (
 	maxParsedSetting = 64       // documents remembered parsed, of each kind
 )
 
-// document returns one of a bucket's documents, "" if there is none or no such
-// bucket.
-func (c *call) document(name string) (string, error) {
-	doc, err := c.cfg.Store.BucketSetting(c.ctx(), c.bucket, name)
+// document returns one of this bucket's documents, "" if there is none.
+func (c *call) document(name string) (string, error) { return c.documentOf(c.bucket, name) }
+
+// documentOf returns "" also if there is no such bucket.
+func (c *call) documentOf(bucket, name string) (string, error) {
+	doc, err := c.cfg.Store.BucketSetting(c.ctx(), bucket, name)
 	if errors.Is(err, gateway.ErrNoSuchSetting) || errors.Is(err, gateway.ErrNoSuchBucket) {
 		return "", nil
 	}
@@ -80,7 +84,7 @@ func (p *parsed[T]) get(document string, parse func(string) (T, error)) (T, erro
 	}
 	v, err := parse(document)
 	if err != nil {
-		return v, cairn.NewError("read bucket setting", cairn.Corrupt, fmt.Errorf("stored document: %w", err))
+		return v, cairn.NewError("read bucket setting", cairn.Corrupt, fmt.Errorf("stored document: %v", err)) // not the client's fault
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

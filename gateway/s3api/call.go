@@ -20,6 +20,8 @@ type call struct {
 	target
 	route *route // nil until it is known
 	auth  *sigv4.Auth
+
+	access map[string]accessRules // of the buckets asked for, once read
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -55,11 +57,7 @@ func (c *call) admit() error {
 	if c.hoist() { // a header from the query can select another route
 		c.route, unroutable = findRoute(c.r.Method, c.target, c.query, c.r.Header)
 	}
-	action := ""
-	if c.route != nil {
-		action = c.route.action
-	}
-	if err := authorize(c.auth, action, c.bucket, c.key); err != nil {
+	if err := c.authorizeAll(); err != nil {
 		return err
 	}
 	if unroutable != nil {
@@ -88,15 +86,6 @@ func (c *call) precheck() error {
 	}
 	if c.route.body == noBody {
 		return c.skipBody()
-	}
-	return nil
-}
-
-// authorize is the one place where it is decided whether somebody may do
-// something. Today the owner's keys may do everything, and nobody else anything.
-func authorize(who *sigv4.Auth, action, bucket, key string) error {
-	if who == nil || who.Anonymous {
-		return fail("AccessDenied")
 	}
 	return nil
 }

@@ -16,7 +16,11 @@ func (c *call) source() (gateway.GetRequest, error) {
 	if err != nil {
 		return gateway.GetRequest{}, err
 	}
-	if err := authorize(c.auth, "s3:GetObject", from.bucket, from.key); err != nil {
+	action := "s3:GetObject"
+	if version != "" {
+		action = ofVersion(action)
+	}
+	if err := c.authorize(action, from.bucket, from.key); err != nil {
 		return gateway.GetRequest{}, err
 	}
 	if want := h.Get("X-Amz-Source-Expected-Bucket-Owner"); want != "" && want != c.cfg.OwnerID {

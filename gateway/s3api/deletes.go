@@ -32,7 +32,11 @@ func deleteObjects(c *call) error {
 	var reqs []gateway.DeleteRequest
 	for i := range lines {
 		if lines[i].err == nil {
-			lines[i].err = authorize(c.auth, c.route.action, c.bucket, lines[i].key)
+			action := "s3:DeleteObject"
+			if lines[i].version != "" {
+				action = ofVersion(action)
+			}
+			lines[i].err = c.authorize(action, c.bucket, lines[i].key)
 		}
 		if lines[i].err == nil {
 			reqs = append(reqs, lines[i].req)

@@ -124,6 +124,12 @@ func TestRefusalsAreAnsweredAsRecorded(t *testing.T) {
 		"tags-many":              {Method: "PUT", Path: "/some-bucket", Query: "tagging", Body: tagDocument(51)},
 		"tags-twice":             {Method: "PUT", Path: "/some-bucket", Query: "tagging", Body: tagDocument(1, "k0")},
 		"tags-aws":               {Method: "PUT", Path: "/some-bucket", Query: "tagging", Body: tagDocument(0, "aws:x")},
+		"policy-json":            {Method: "PUT", Path: "/some-bucket", Query: "policy", Body: "<Policy/>"},
+		"policy-action":          {Method: "PUT", Path: "/some-bucket", Query: "policy", Body: policyFor("s3:GetObjct", "some-bucket")},
+		"policy-resource":        {Method: "PUT", Path: "/some-bucket", Query: "policy", Body: policyFor("s3:GetObject", "other-bucket")},
+		"policy-blocked":         {Method: "PUT", Path: "/some-bucket", Query: "policy", Body: policyFor("s3:GetObject", "some-bucket")},
+		"policy-status":          {Method: "GET", Path: "/some-bucket", Query: "policyStatus"},
+		"public-access-block":    {Method: "GET", Path: "/some-bucket", Query: "publicAccessBlock"},
 		"cors-method":            corsRule("<AllowedOrigin>*</AllowedOrigin><AllowedMethod>PATCH</AllowedMethod>"),
 		"cors-origin":            corsRule("<AllowedOrigin>http://*.*</AllowedOrigin><AllowedMethod>GET</AllowedMethod>"),
 		"cors-header":            corsRule("<AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod><ExposeHeader>x-*</ExposeHeader>"),
@@ -150,6 +156,10 @@ func tagDocument(n int, more ...string) string {
 		text += "<Tag><Key>" + k + "</Key><Value/></Tag>"
 	}
 	return "<Tagging><TagSet>" + text + "</TagSet></Tagging>"
+}
+
+func policyFor(action, bucket string) string {
+	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"` + action + `","Resource":"arn:aws:s3:::` + bucket + `/*"}]}`
 }
 
 func corsRule(inner string) apitest.Request {
@@ -205,7 +215,7 @@ func TestCodesHaveS3Statuses(t *testing.T) {
 		304: "NotModified",
 		403: "AccessDenied AccessForbidden InvalidAccessKeyId SignatureDoesNotMatch RequestTimeTooSkewed",
 		404: "NoSuchBucket NoSuchKey NoSuchUpload NoSuchVersion NoSuchTagSet NoSuchCORSConfiguration NoSuchBucketPolicy NoSuchLifecycleConfiguration " +
-			"ObjectLockConfigurationNotFoundError NoSuchWebsiteConfiguration NoSuchObjectLockConfiguration ReplicationConfigurationNotFoundError",
+			"ObjectLockConfigurationNotFoundError NoSuchPublicAccessBlockConfiguration NoSuchWebsiteConfiguration NoSuchObjectLockConfiguration ReplicationConfigurationNotFoundError",
 		405: "MethodNotAllowed", 411: "MissingContentLength", 412: "PreconditionFailed", 416: "InvalidRange InvalidPartNumber",
 		409: "BucketAlreadyExists BucketAlreadyOwnedByYou BucketNotEmpty InvalidBucketState OperationAborted ConditionalRequestConflict",
 		500: "InternalError", 501: "NotImplemented", 503: "SlowDown ServiceUnavailable",

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cairn-store/cairn/gateway/cors"
+	"github.com/cairn-store/cairn/gateway/policy"
 )
 
 // Handler serves S3.
@@ -16,7 +17,10 @@ type Handler struct {
 	cfg     Config
 	metrics *metrics
 	slots   chan struct{} // one token per request being served
-	cors    parsed[*cors.Config]
+
+	cors     parsed[*cors.Config]
+	policies parsed[*policy.Policy]
+	blocks   parsed[publicBlock]
 }
 
 // New returns a Handler.
@@ -76,7 +80,7 @@ func (c *call) serve() error {
 	if err := c.admit(); err != nil {
 		return err
 	}
-	return c.route.serve(c)
+	return c.hideMissing(c.route.serve(c))
 }
 
 // answer sends the error, if there is one. When the answer has begun already,
@@ -169,7 +173,7 @@ func (c *call) subject(code string) []Field {
 		return []Field{{"Key", c.key}}
 	case "NoSuchBucket", "BucketNotEmpty", "BucketAlreadyOwnedByYou", "BucketAlreadyExists", "NoSuchBucketPolicy",
 		"NoSuchCORSConfiguration", "NoSuchLifecycleConfiguration", "NoSuchTagSet", "NoSuchWebsiteConfiguration",
-		"ObjectLockConfigurationNotFoundError", "ReplicationConfigurationNotFoundError":
+		"NoSuchPublicAccessBlockConfiguration", "ObjectLockConfigurationNotFoundError", "ReplicationConfigurationNotFoundError":
 		return []Field{{"BucketName", c.bucket}}
 	case "NoSuchVersion":
 		return []Field{{"Key", c.key}, {"VersionId", clip(c.param("versionId"))}}

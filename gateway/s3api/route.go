@@ -29,13 +29,14 @@ const (
 // first whose query and header selectors are present serves the request.
 type route struct {
 	operation string // S3's name of it
-	action    string // what authorize is asked for
+	action    string // what authorize is asked for; "" if serve asks, key by key
 	method    string
 	level     level
 	query     string // parameter that selects it; "" for none
 	header    string // header that selects it; "" for none
 	body      body
 	params    []string // further selecting parameters it understands
+	inForm    bool     // signed inside a form, or not at all
 	anyRegion bool     // may be signed for us-east-1 wherever the server is
 	serve     func(*call) error
 }
@@ -84,8 +85,8 @@ var bucketRoutes = slices.Concat(settings, notConfigured, []route{
 	{operation: "HeadBucket", action: "s3:ListBucket", method: "HEAD", level: bucketLevel, serve: headBucket},
 	{operation: "CreateBucket", action: "s3:CreateBucket", method: "PUT", level: bucketLevel, body: document, serve: createBucket},
 	{operation: "DeleteBucket", action: "s3:DeleteBucket", method: "DELETE", level: bucketLevel, serve: deleteBucket},
-	{operation: "DeleteObjects", action: "s3:DeleteObject", method: "POST", level: bucketLevel, query: "delete", body: document, serve: deleteObjects},
-	{operation: "PostObject", action: "s3:PutObject", method: "POST", level: bucketLevel, body: stream, serve: notSupported},
+	{operation: "DeleteObjects", method: "POST", level: bucketLevel, query: "delete", body: document, serve: deleteObjects},
+	{operation: "PostObject", method: "POST", level: bucketLevel, body: stream, serve: notSupported},
 })
 
 var objectRoutes = []route{

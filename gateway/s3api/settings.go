@@ -10,6 +10,13 @@ var settings = []route{
 	setting("GET", "GetBucketTagging", "tagging", showSetting(taggingSetting, "NoSuchTagSet")),
 	setting("PUT", "PutBucketTagging", "tagging", putBucketTagging),
 	setting("DELETE", "DeleteBucketTagging", "tagging", removeSetting(taggingSetting)),
+	setting("GET", "GetBucketPolicy", "policy", getBucketPolicy),
+	setting("PUT", "PutBucketPolicy", "policy", putBucketPolicy),
+	setting("DELETE", "DeleteBucketPolicy", "policy", removeSetting(policySetting)),
+	setting("GET", "GetBucketPolicyStatus", "policyStatus", getPolicyStatus),
+	setting("GET", "GetPublicAccessBlock", "publicAccessBlock", getPublicBlock),
+	setting("PUT", "PutPublicAccessBlock", "publicAccessBlock", putPublicBlock),
+	setting("DELETE", "DeletePublicAccessBlock", "publicAccessBlock", deletePublicBlock),
 }
 
 // notConfigured are the settings of buckets that cannot be changed; each is
@@ -27,20 +34,35 @@ var notConfigured = []route{
 	setting("GET", "GetBucketEncryption", "encryption", func(c *call) error {
 		return c.show(nested("AES256", "ServerSideEncryptionConfiguration", "Rule", "ApplyServerSideEncryptionByDefault", "SSEAlgorithm"))
 	}),
-	setting("GET", "GetPublicAccessBlock", "publicAccessBlock", func(c *call) error { return c.show(publicAccessBlock()) }),
 	setting("GET", "GetBucketLogging", "logging", empty("BucketLoggingStatus")),
 	setting("GET", "GetBucketNotificationConfiguration", "notification", empty("NotificationConfiguration")),
 	setting("GET", "GetBucketAccelerateConfiguration", "accelerate", empty("AccelerateConfiguration")),
-	setting("GET", "GetBucketPolicy", "policy", absent("NoSuchBucketPolicy")),
-	setting("GET", "GetBucketPolicyStatus", "policyStatus", absent("NoSuchBucketPolicy")),
 	setting("GET", "GetBucketLifecycleConfiguration", "lifecycle", absent("NoSuchLifecycleConfiguration")),
 	setting("GET", "GetBucketWebsite", "website", absent("NoSuchWebsiteConfiguration")),
 	setting("GET", "GetBucketReplication", "replication", absent("ReplicationConfigurationNotFoundError")),
 	setting("GET", "GetObjectLockConfiguration", "object-lock", absent("ObjectLockConfigurationNotFoundError")),
-	setting("DELETE", "DeleteBucketPolicy", "policy", gone),
 	setting("DELETE", "DeleteBucketLifecycle", "lifecycle", gone),
 	setting("DELETE", "DeleteBucketWebsite", "website", gone),
 	setting("DELETE", "DeleteBucketReplication", "replication", gone),
+}
+
+// settingActions are those that are not called like the operation.
+var settingActions = map[string]string{
+	"GetBucketCors":                      "s3:GetBucketCORS",
+	"PutBucketCors":                      "s3:PutBucketCORS",
+	"DeleteBucketCors":                   "s3:PutBucketCORS",
+	"DeleteBucketTagging":                "s3:PutBucketTagging",
+	"GetPublicAccessBlock":               "s3:GetBucketPublicAccessBlock",
+	"PutPublicAccessBlock":               "s3:PutBucketPublicAccessBlock",
+	"DeletePublicAccessBlock":            "s3:PutBucketPublicAccessBlock",
+	"GetBucketEncryption":                "s3:GetEncryptionConfiguration",
+	"GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+	"GetBucketAccelerateConfiguration":   "s3:GetAccelerateConfiguration",
+	"GetBucketLifecycleConfiguration":    "s3:GetLifecycleConfiguration",
+	"DeleteBucketLifecycle":              "s3:PutLifecycleConfiguration",
+	"GetBucketReplication":               "s3:GetReplicationConfiguration",
+	"DeleteBucketReplication":            "s3:PutReplicationConfiguration",
+	"GetObjectLockConfiguration":         "s3:GetBucketObjectLockConfiguration",
 }
 
 // setting is a route about a bucket that must be there.
@@ -49,7 +71,11 @@ func setting(method, operation, query string, serve func(*call) error) route {
 	if method == http.MethodPut {
 		b = document
 	}
-	return route{operation: operation, action: "s3:" + operation, method: method, level: bucketLevel, query: query, body: b,
+	action := settingActions[operation]
+	if action == "" {
+		action = "s3:" + operation
+	}
+	return route{operation: operation, action: action, method: method, level: bucketLevel, query: query, body: b,
 		serve: func(c *call) error {
 			if _, err := c.cfg.Store.HeadBucket(c.ctx(), c.bucket); err != nil {
 				return err
@@ -88,16 +114,6 @@ func nested(text string, path ...string) *xmlWriter {
 	for i := len(path) - 1; i >= 0; i-- {
 		x.close(path[i])
 	}
-	return x
-}
-
-func publicAccessBlock() *xmlWriter {
-	x := newXML()
-	x.open("PublicAccessBlockConfiguration")
-	for _, name := range [...]string{"BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"} {
-		x.bool(name, true)
-	}
-	x.close("PublicAccessBlockConfiguration")
 	return x
 }
 

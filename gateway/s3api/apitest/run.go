@@ -33,6 +33,7 @@ func Run(t *testing.T, endpoint, accessKey, secret string) {
 		{"settings", testSettings},
 		{"cors", testCORS},
 		{"tagging", testTagging},
+		{"policy", testPolicy},
 		{"unsupported", testUnsupported},
 		{"sdk", testSDK},
 	} {

@@ -116,7 +116,7 @@ func testUnsupported(t *testing.T, c *Client) {
 	c.Put(t, "/"+b+"/k", "x", nil)
 	for _, q := range []Request{
 		{Method: "PUT", Path: "/" + b, Query: "versioning", Body: "<VersioningConfiguration/>"}, {Method: "PUT", Path: "/" + b, Query: "website"},
-		{Method: "PUT", Path: "/" + b, Query: "policy="}, {Method: "PUT", Path: "/" + b + "/k", Query: "retention", Body: "<Retention/>"},
+		{Method: "PUT", Path: "/" + b, Query: "logging="}, {Method: "PUT", Path: "/" + b + "/k", Query: "retention", Body: "<Retention/>"},
 		{Method: "PUT", Path: "/" + b + "/k", Query: "renameObject", Body: "x"}, {Method: "PUT", Path: "/" + b + "/k", Query: "neverHeardOf", Body: "x"},
 		{Method: "PUT", Path: "/" + b + "/k", Query: "partNumber=1", Body: "x"}, {Method: "PUT", Path: "/" + b + "/k", Query: "versionId=null", Body: "x"},
 		{Method: "GET", Path: "/" + b + "/k", Query: "torrent"}, {Method: "POST", Path: "/" + b + "/k", Query: "select&select-type=2"},
