@@ -76,7 +76,7 @@ const pageHead = `# S3 clients that work with Cairn
 Written by ` + "`go test ./e2e/clients -update`" + `; do not edit. Every line below is a test that runs
 the real client against a network of storage node processes and a gateway process, and looks at
 the result with a second client. The page is written only when all of them pass, and a test
-fails when the page and the checks differ. "–" means that the line makes no sense over that scheme.
+fails when the page and the checks differ. "–" means that it is not tried over that scheme.
 
 Names in the lines about odd names hold spaces, "+", "%", quotes, "?", "#", "<", "&", control
 characters, composed and decomposed accents, emoji, "//", "." and ".." as elements, a leading and a trailing

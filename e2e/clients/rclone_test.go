@@ -36,7 +36,7 @@ var rclone = client{
 	},
 	limits: []string{
 		"With `env_auth` it ends with LoadCustomCABundleError when AWS_CA_BUNDLE is set: unset it and give `--ca-cert`.",
-		"Keys with `//`, `.` or `..` as an element have no place in its tree of directories; it leaves them out or stores another spelling.",
+		"Elements `.` and `..` of a key are shown as full-width dots, and empty elements (`//`) have no place in its tree of directories.",
 	},
 }
 
