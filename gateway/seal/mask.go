@@ -22,7 +22,7 @@ func maskSecret(ck ContentKey, id cairn.SegmentID) MaskSecret {
 }
 
 // MaskSecret returns the secret to hand to a repairer of the segment.
-func (s *Segment) MaskSecret() MaskSecret { return s.masks.secret }
+func (s *Segment) MaskSecret() MaskSecret { return s.masks().secret }
 
 const hiddenMaskSecret = "[mask secret]"
 

@@ -50,14 +50,16 @@ type Context struct {
 }
 
 // Segment seals, opens and masks the blocks of one segment. It is safe for
-// concurrent use, and makes each shard's keys when they are first needed.
+// concurrent use, and derives each key when it is first needed: for a small
+// object that is much of what a read costs.
 type Segment struct {
 	layout cairn.Layout
 	id     cairn.SegmentID
-	key    ContentKey
-	masks  *Masks
 	aad    frameAAD // of frame 0 of shard 0; each frame fills in its own numbers
 	frames []frameCipher
+
+	frameSecret func() [32]byte
+	masks       func() *Masks
 }
 
 // frameCipher is the cipher of one data shard, made once.
@@ -87,10 +89,11 @@ func (ck ContentKey) Segment(id cairn.SegmentID, c Context, l cairn.Layout) (*Se
 	return &Segment{
 		layout: l,
 		id:     id,
-		key:    ck,
-		masks:  maskSecret(ck, id).Masks(l.Scheme),
 		aad:    newFrameAAD(c, l),
 		frames: make([]frameCipher, l.Scheme.Data),
+
+		frameSecret: sync.OnceValue(func() [32]byte { return frameSecret(ck, id) }),
+		masks:       sync.OnceValue(func() *Masks { return maskSecret(ck, id).Masks(l.Scheme) }),
 	}, nil
 }
 
@@ -98,7 +101,7 @@ func (ck ContentKey) Segment(id cairn.SegmentID, c Context, l cairn.Layout) (*Se
 func (s *Segment) cipher(shard int) cipher.AEAD {
 	f := &s.frames[shard]
 	f.once.Do(func() {
-		key := FrameKey(s.key, s.id, shard)
+		key := frameKey(s.frameSecret(), shard)
 		f.aead = newGCM(key[:])
 	})
 	return f.aead
@@ -107,8 +110,16 @@ func (s *Segment) cipher(shard int) cipher.AEAD {
 // FrameKey returns the key of one data shard's frames. It opens that shard and
 // no other, which is what a grant on a single shard hands out.
 func FrameKey(ck ContentKey, id cairn.SegmentID, shard int) [32]byte {
-	frames := derive(ck[:], labelFrames, id[:])
-	return derive(frames[:], labelFrameKey, []byte{byte(shard)})
+	return frameKey(frameSecret(ck, id), shard)
+}
+
+// frameSecret returns what the frame keys of a segment derive from.
+func frameSecret(ck ContentKey, id cairn.SegmentID) [32]byte {
+	return derive(ck[:], labelFrames, id[:])
+}
+
+func frameKey(secret [32]byte, shard int) [32]byte {
+	return derive(secret[:], labelFrameKey, []byte{byte(shard)})
 }
 
 // SealBlock seals a block of the data shard in place. block has st.BlockLen()
@@ -162,7 +173,7 @@ func (s *Segment) OpenFrames(st cairn.Stripe, shard, firstFrame, n int, sealed [
 // Mask adds or removes the mask of parity shard shard on the bytes b from
 // offset off of its payload on. Data shards have no mask.
 // Requires 0 <= shard < n and off >= 0.
-func (s *Segment) Mask(shard int, off int64, b []byte) { s.masks.Apply(shard, off, b) }
+func (s *Segment) Mask(shard int, off int64, b []byte) { s.masks().Apply(shard, off, b) }
 
 // check refuses stripes that are not of this segment: a made-up frame number
 // could use a nonce twice.
