@@ -45,6 +45,9 @@ func readCondition(h http.Header, prefix string) gateway.ReadCondition {
 }
 
 func httpTime(s string) time.Time {
+	if s == "" {
+		return time.Time{} // as is usual: to try every format takes a while
+	}
 	t, err := http.ParseTime(s)
 	if err != nil {
 		return time.Time{}
