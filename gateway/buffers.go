@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -16,6 +18,7 @@ type bufferPool struct {
 	blockSize int
 	limit     int64 // blocks
 	sem       *semaphore.Weighted
+	held      atomic.Int64 // blocks taken
 
 	mu   sync.Mutex // guards free
 	free [][]byte
@@ -33,6 +36,35 @@ func (p *bufferPool) take(ctx context.Context, n int) ([][]byte, error) {
 	if err := p.sem.Acquire(ctx, min(int64(n), p.limit)); err != nil {
 		return nil, err
 	}
+	p.held.Add(min(int64(n), p.limit))
+	return p.blocks(n), nil
+}
+
+// tryTake is take that does not wait; nil when there is no room.
+func (p *bufferPool) tryTake(n int) [][]byte {
+	if !p.sem.TryAcquire(min(int64(n), p.limit)) {
+		return nil
+	}
+	p.held.Add(min(int64(n), p.limit))
+	return p.blocks(n)
+}
+
+// takeSoon is take that waits no longer than so long; nil when there is no room.
+func (p *bufferPool) takeSoon(ctx context.Context, n int, wait time.Duration) ([][]byte, error) {
+	soon, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	blocks, err := p.take(soon, n)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return blocks, nil
+}
+
+// roomy reports whether half of the pool is free.
+func (p *bufferPool) roomy() bool { return p.held.Load() <= p.limit/2 }
+
+// blocks returns n blocks that the caller has acquired.
+func (p *bufferPool) blocks(n int) [][]byte {
 	blocks := make([][]byte, n)
 	p.mu.Lock()
 	for i := range blocks {
@@ -46,7 +78,7 @@ func (p *bufferPool) take(ctx context.Context, n int) ([][]byte, error) {
 			blocks[i] = make([]byte, p.blockSize)
 		}
 	}
-	return blocks, nil
+	return blocks
 }
 
 // give returns blocks that take handed out.
@@ -58,5 +90,6 @@ func (p *bufferPool) give(blocks [][]byte) {
 		}
 	}
 	p.mu.Unlock()
+	p.held.Add(-min(int64(len(blocks)), p.limit))
 	p.sem.Release(min(int64(len(blocks)), p.limit))
 }

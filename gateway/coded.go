@@ -20,14 +20,6 @@ type codedRead struct {
 
 func (c *codedRead) giveUp() { c.e.coded.give(c.buffers) }
 
-// deliver hands the blocks to f, which gives the buffers back.
-func (c *codedRead) deliver(f *stripeFetch) {
-	for i, b := range c.opened {
-		f.opened[i] = b
-	}
-	f.coded = c.buffers
-}
-
 // span returns the frames that the missing ranges need together.
 func span(ranges []blockRange, missing []int) (first, last int) {
 	first, last = ranges[missing[0]].first, ranges[missing[0]].last

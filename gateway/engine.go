@@ -120,8 +120,8 @@ type Engine struct {
 
 	clock    cairn.VersionClock
 	suspects suspects
-	// A transfer takes from one pool only once at a time, and from a later
-	// one only while it holds blocks of an earlier: writes, reads, coded.
+	// Whoever waits for one pool may hold blocks of those before it, but none
+	// of it or those after it: writes, coded. Nobody waits for that of reads.
 	buffers     *bufferPool // stripes on their way to nodes
 	readBuffers *bufferPool // stripes on their way to clients
 	coded       *bufferPool // stripes read to reconstruct others

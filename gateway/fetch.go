@@ -59,25 +59,24 @@ type direct struct {
 	err    error
 }
 
-// fetchStripe returns plaintext [from, to) of one stripe. Each block is asked
-// of its data shard; blocks that are late or bad are reconstructed from other
-// shards, and the first verified bytes win.
-func (r *segmentReader) fetchStripe(ctx context.Context, st cairn.Stripe, from, to int) (*window, error) {
+// fetchStripe returns plaintext [from, to) of one stripe, in blocks of mem.
+// Each block is asked of its data shard; blocks that are late or bad are
+// reconstructed from other shards, and the first verified bytes win.
+func (r *segmentReader) fetchStripe(ctx context.Context, st cairn.Stripe, from, to int, mem *memory) (parts [][]byte, err error) {
 	ranges := blockRanges(st, from, to)
-	blocks, err := r.e.readBuffers.take(ctx, len(ranges))
+	f := &stripeFetch{r: r, st: st, ranges: ranges, blocks: make([][]byte, len(ranges)), opened: make([][]byte, len(ranges))}
+	for i, rg := range ranges {
+		f.blocks[i] = mem.block(rg.length(st))
+	}
+	err = f.run(ctx)
+	f.keepCoded()
 	if err != nil {
 		return nil, err
 	}
-	f := &stripeFetch{r: r, st: st, ranges: ranges, blocks: blocks, opened: make([][]byte, len(ranges))}
-	if err := f.run(ctx); err != nil {
-		f.release()
-		return nil, err
-	}
-	w := &window{release: f.release}
 	for i, rg := range ranges {
-		w.parts = append(w.parts, rg.plain(st, f.opened[i])...)
+		parts = append(parts, rg.plain(st, f.opened[i])...)
 	}
-	return w, nil
+	return parts, nil
 }
 
 // stripeFetch is a fetchStripe under way. One goroutine owns it; the
@@ -86,16 +85,22 @@ type stripeFetch struct {
 	r      *segmentReader
 	st     cairn.Stripe
 	ranges []blockRange
-	blocks [][]byte // for direct reads, one per range
+	blocks [][]byte // one per range
 	opened [][]byte // plaintext frames, by range; nil until there
-	coded  [][]byte // blocks of the coded pool, held until release
+	coded  *codedRead
 }
 
-func (f *stripeFetch) release() {
-	f.r.e.readBuffers.give(f.blocks)
-	if f.coded != nil {
-		f.r.e.coded.give(f.coded)
+// keepCoded moves what was reconstructed into the read's own blocks, because
+// those of the coded pool must not wait for a slow client. Requires that no
+// direct read writes into them any more.
+func (f *stripeFetch) keepCoded() {
+	if f.coded == nil {
+		return
 	}
+	for i, b := range f.coded.opened {
+		f.opened[i] = append(f.blocks[i][:0], b...)
+	}
+	f.coded.giveUp()
 }
 
 func (f *stripeFetch) run(ctx context.Context) error {
@@ -183,7 +188,7 @@ func (f *stripeFetch) hedge(ctx context.Context, answers chan direct, pending ma
 			}
 		case err := <-done:
 			if err == nil {
-				rebuilt.deliver(f)
+				f.coded = rebuilt
 				return nil
 			}
 			return f.settle(ctx, answers, pending, arrived, missing, err)
@@ -226,7 +231,7 @@ func (f *stripeFetch) settle(ctx context.Context, answers chan direct, pending, 
 func (f *stripeFetch) reconstruct(ctx context.Context, missing []int) error {
 	c, err := f.readCoded(ctx, missing)
 	if err == nil {
-		c.deliver(f)
+		f.coded = c
 		return nil
 	}
 	var rest []int

@@ -161,6 +161,7 @@ func (b *objectBody) Close() error {
 
 // WriteTo implements Body.
 func (b *objectBody) WriteTo(w io.Writer) (written int64, err error) {
+	w = paced(w) // notices a slow client once for all segments
 	var partStart int64
 	for i := range b.parts {
 		p := &b.parts[i]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
 	"github.com/cairn-store/cairn"
@@ -123,24 +122,12 @@ func (r *segmentReader) failed(ctx context.Context, i int, err error) {
 	r.e.nodeFailed(ctx, "read", r.nodes[i], err)
 }
 
-// window is a run of verified plaintext. release gives its memory back.
-type window struct {
-	parts   [][]byte
-	release func()
-}
-
-func (w *window) len() (n int64) {
-	for _, p := range w.parts {
-		n += int64(len(p))
-	}
-	return n
-}
-
 // fetch returns plaintext [from, to) of the segment, from whichever group
-// gives it first. Requires that the range lies in one stripe of r.
-func (r *segmentReader) fetch(ctx context.Context, from, to int64) (*window, error) {
+// gives it first, in blocks of mem. Requires that the range lies in one stripe
+// of r.
+func (r *segmentReader) fetch(ctx context.Context, from, to int64, mem *memory) (*window, error) {
 	if r.mirror == nil {
-		return r.fetchOwn(ctx, from, to)
+		return r.fetchOwn(ctx, from, to, mem)
 	}
 	type answer struct {
 		w   *window
@@ -151,93 +138,36 @@ func (r *segmentReader) fetch(ctx context.Context, from, to int64) (*window, err
 	answers := make(chan answer, 2)
 	for _, group := range []*segmentReader{r, r.mirror} {
 		go func() {
-			w, err := group.fetchOwn(raceCtx, from, to)
+			w, err := group.fetchOwn(raceCtx, from, to, mem)
 			answers <- answer{w, err}
 		}()
 	}
+	// Both are waited for: mem may be given back.
 	first := <-answers
-	if first.err != nil {
-		second := <-answers
-		if second.err != nil {
-			return nil, errors.Join(first.err, second.err)
-		}
-		return second.w, nil
+	if first.err == nil {
+		cancel()
+		<-answers
+		return first.w, nil
 	}
-	cancel()
-	if second := <-answers; second.err == nil {
-		second.w.release()
+	second := <-answers
+	if second.err != nil {
+		return nil, errors.Join(first.err, second.err)
 	}
-	return first.w, nil
+	return second.w, nil
 }
 
 // fetchOwn is fetch from this group alone; the range may span stripes.
-func (r *segmentReader) fetchOwn(ctx context.Context, from, to int64) (*window, error) {
+func (r *segmentReader) fetchOwn(ctx context.Context, from, to int64, mem *memory) (*window, error) {
 	var all window
-	var releases []func()
-	all.release = func() {
-		for _, f := range releases {
-			f()
-		}
-	}
 	for from < to {
 		st := r.layout.StripeAt(from)
 		end := min(to, st.PlainOffset+int64(st.PlainLen))
-		w, err := r.fetchStripe(ctx, st, int(from-st.PlainOffset), int(end-st.PlainOffset))
+		parts, err := r.fetchStripe(ctx, st, int(from-st.PlainOffset), int(end-st.PlainOffset), mem)
 		if err != nil {
-			all.release()
 			return nil, err
 		}
-		all.parts = append(all.parts, w.parts...)
-		releases = append(releases, w.release)
+		all.parts = append(all.parts, parts...)
 		from = end
 	}
 	return &all, nil
-}
-
-// writeRange writes plaintext [from, to) of the segment, reading one stripe
-// ahead of what is being written.
-func (r *segmentReader) writeRange(ctx context.Context, w io.Writer, from, to int64) (written int64, err error) {
-	type answer struct {
-		w   *window
-		err error
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	windows := make(chan answer, 1)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer close(windows)
-		for from < to {
-			st := r.layout.StripeAt(from)
-			end := min(to, st.PlainOffset+int64(st.PlainLen))
-			win, err := r.fetch(ctx, from, end)
-			windows <- answer{win, err}
-			if err != nil {
-				return
-			}
-			from = end
-		}
-	})
-	for a := range windows {
-		if err == nil {
-			err = a.err
-		}
-		if a.err != nil {
-			continue
-		}
-		for _, p := range a.w.parts {
-			if err != nil {
-				break
-			}
-			var n int
-			n, err = w.Write(p)
-			written += int64(n)
-		}
-		a.w.release()
-		if err != nil {
-			cancel()
-		}
-	}
-	wg.Wait()
-	return written, err
 }

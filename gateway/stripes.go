@@ -84,9 +84,12 @@ func send(ctx context.Context, c chan<- *stripe, st *stripe) bool {
 // fill reads stripe after stripe.
 func (w *segmentWriter) fill(ctx context.Context, src io.Reader, out chan<- *stripe) error {
 	for i := range w.layout.Stripes() {
-		blocks, err := w.e.buffers.take(ctx, w.layout.Scheme.Shards())
+		blocks, err := w.e.buffers.takeSoon(ctx, w.layout.Scheme.Shards(), w.e.cfg.RequestTimeout)
 		if err != nil {
 			return err
+		}
+		if blocks == nil { // those who hold them may be slow for ever
+			return cairn.Errorf("write segment", cairn.Unavailable, "other transfers hold all the memory there is for them")
 		}
 		st := w.track(w.layout.Stripe(i), blocks)
 		if err := fillStripe(src, st, w.layout.Scheme.Data); err != nil {

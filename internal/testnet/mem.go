@@ -89,15 +89,23 @@ func (m *Mem) Candidates() []placement.Candidate {
 		id := n.ID()
 		c := placement.Candidate{ID: id, Domain: m.domains[id], RTT: time.Millisecond, Standing: 1, FreeBytes: 1 << 39, CapacityBytes: 1 << 40}
 		if m.failed[id] {
-			if _, err := n.Info(context.Background()); err != nil {
-				c.State = placement.Down
-			} else {
+			if answers(n) {
 				delete(m.failed, id)
+			} else {
+				c.State = placement.Down
 			}
 		}
 		out = append(out, c)
 	}
 	return out
+}
+
+// answers reports whether a node is well: one that hangs is not.
+func answers(n *memnode.Node) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	_, err := n.Info(ctx)
+	return err == nil
 }
 
 // Node implements gateway.Cluster.
