@@ -12,10 +12,10 @@ GOFLAGS_BUILD := -trimpath
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 
-.PHONY: help build run setup test vet short race bench fuzz golden soak clean
+.PHONY: help build run setup test vet short race bench bench-go fuzz golden soak clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## build bin/cairn and bin/storagenode
 	$(GO) build $(GOFLAGS_BUILD) -o bin/ ./cmd/cairn ./cmd/storagenode
@@ -40,7 +40,12 @@ short: ## the tests that take seconds
 race: ## the short tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./...
 
-bench: ## every benchmark
+# ENDPOINT, ACCESS_KEY and SECRET_KEY measure another server instead; JSON=FILE
+# keeps the figures.
+bench: ## speed and cost of a whole network through an S3 client (docs/performance.md)
+	$(GO) test ./e2e/bench -run '^TestBench$$' -count 1 -timeout 15m -v -args -measure $(if $(JSON),-json $(abspath $(JSON))) $(ARGS)
+
+bench-go: ## every Go benchmark
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 fuzz: ## every fuzz target for FUZZTIME each

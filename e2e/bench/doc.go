@@ -8,8 +8,8 @@
 // alone, measured in the same run. Without -measure a small run proves that
 // every figure is taken. Read result, in load_test.go, and floor_test.go first.
 //
-//	go test ./e2e/bench -run TestBench -v -args -measure [-json FILE] [-for 2s]
-//	ENDPOINT=http://host:port ACCESS_KEY=... SECRET_KEY=... make bench
+//	make bench JSON=figures.json ARGS='-cells 1MiB@16,4KiB@64 -targets up -for 10s'
+//	make bench ENDPOINT=http://host:port ACCESS_KEY=... SECRET_KEY=...
 //
 // Another server's CPU and memory are counted when -watch names its processes.
 // docs/performance.md has the figures and says how to read them.
