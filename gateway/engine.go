@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -160,6 +161,11 @@ func New(cfg Config) (*Engine, error) {
 // Start takes note of what an earlier process left unfinished; Run ends it.
 // Nothing may be served before Start has returned. It needs no node.
 func (e *Engine) Start(ctx context.Context) error {
+	floor, err := e.catalog.Floor(ctx)
+	if err != nil {
+		return fmt.Errorf("read the floor of version ids: %w", err)
+	}
+	e.clock.Observe(versionAt(floor))
 	intents, err := e.catalog.Intents(ctx)
 	if err != nil {
 		return fmt.Errorf("read intents: %w", err)
@@ -175,6 +181,12 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.started = true
 	e.mu.Unlock()
 	return nil
+}
+
+// versionAt returns the oldest version id of a moment in Unix nanoseconds.
+func versionAt(ns int64) (id cairn.VersionID) {
+	binary.BigEndian.PutUint64(id[:8], uint64(ns))
+	return id
 }
 
 // Run does the engine's background work until ctx ends: ending failed writes,

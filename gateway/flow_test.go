@@ -19,11 +19,11 @@ import (
 )
 
 // narrowEngine has memory for one stripe in each pool of reads.
-func narrowEngine(t *testing.T) (*testnet.Mem, *gateway.Engine) {
+func narrowEngine(t *testing.T, timeout time.Duration) (*testnet.Mem, *gateway.Engine) {
 	t.Helper()
 	m := testnet.NewMem(t, 6)
 	cfg := fastEngine()
-	cfg.BufferBytes = 24 << 20
+	cfg.BufferBytes, cfg.RequestTimeout = 24<<20, timeout
 	e, _ := m.Engine(t, cfg)
 	if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func (w *stuckWriter) Write(p []byte) (int, error) {
 // there is memory for, healthy and with two nodes down.
 func TestSlowReadersDoNotHoldUpOthers(t *testing.T) {
 	for _, down := range []int{0, 2} {
-		m, e := narrowEngine(t)
+		m, e := narrowEngine(t, 30*time.Second)
 		data := body(1, 9<<20)
 		put(t, e, "k", data)
 		for _, n := range m.Nodes[:down] {
@@ -94,7 +94,7 @@ func TestSlowReadersDoNotHoldUpOthers(t *testing.T) {
 // each of them reads and writes, and must not wait for memory that others hold
 // while they wait for theirs.
 func TestManyCopiesAtOnceEnd(t *testing.T) {
-	_, e := narrowEngine(t)
+	_, e := narrowEngine(t, 30*time.Second)
 	data := body(1, 5<<20)
 	put(t, e, "source", data)
 	u, err := e.CreateUpload(t.Context(), gateway.CreateUploadRequest{Bucket: "b", Key: "k"})
@@ -145,7 +145,7 @@ func (s *stuckReader) Read(p []byte) (int, error) {
 // TestAPutForWhichThereIsNoMemoryIsToldSo has clients hold all the memory and
 // send nothing.
 func TestAPutForWhichThereIsNoMemoryIsToldSo(t *testing.T) {
-	_, e := narrowEngine(t)
+	_, e := narrowEngine(t, 200*time.Millisecond)
 	data := body(1, 5<<20)
 	var stuck, done sync.WaitGroup
 	goOn := make(chan struct{})

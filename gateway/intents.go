@@ -51,15 +51,16 @@ func (w *write) planBucket(ctx context.Context, id cairn.VersionID, record cairn
 }
 
 func (w *write) record(ctx context.Context, in catalog.Intent, ids []cairn.SegmentID) error {
-	if w.covered {
-		return nil
-	}
+	b := &catalog.Batch{Floor: in.ID.Time().UnixNano()}
 	in.Bucket, in.Started = w.bucket, w.e.cfg.Now().UnixNano()
 	for _, id := range ids {
 		in.Places = append(in.Places, catalog.Location{Segment: id})
 	}
-	w.intents = append(w.intents, in)
-	err := w.e.catalog.Commit(context.WithoutCancel(ctx), &catalog.Batch{PutIntents: []*catalog.Intent{&in}})
+	if !w.covered {
+		w.intents = append(w.intents, in)
+		b.PutIntents = []*catalog.Intent{&in}
+	}
+	err := w.e.catalog.Commit(context.WithoutCancel(ctx), b)
 	if err != nil {
 		return fmt.Errorf("record intent: %w", err)
 	}

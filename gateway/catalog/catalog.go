@@ -43,6 +43,8 @@ type Catalog interface {
 
 	// Intents returns every intent on record.
 	Intents(ctx context.Context) ([]*Intent, error)
+	// Floor returns the largest Batch.Floor ever committed, or zero.
+	Floor(ctx context.Context) (int64, error)
 	// Garbage returns up to limit entries waiting to be deleted from nodes, in
 	// ascending order of id, after the given one. Ids start at 1.
 	Garbage(ctx context.Context, after uint64, limit int) ([]*Garbage, error)
@@ -181,6 +183,10 @@ type Batch struct {
 	AddGarbage   []Location
 	PutGarbage   []*Garbage // changed
 	DropGarbage  []uint64
+
+	// Floor is a moment, in Unix nanoseconds, at or before which no version id
+	// is to be made any more, whatever the clock of the machine says.
+	Floor int64
 }
 
 // VersionKey names a version.

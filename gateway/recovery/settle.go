@@ -43,6 +43,7 @@ func (r *run) settle(ctx context.Context, d *decision) error {
 			}
 		}
 	}
+	w.floor(d.newest)
 	return w.commit(ctx, true)
 }
 
@@ -147,6 +148,15 @@ func (w *writer) bucket(b *catalog.BucketEntry) {
 	w.batch.PutBuckets = append(w.batch.PutBuckets, b)
 	w.ops++
 	w.size += 4 << 10
+}
+
+// floor keeps ids from being made that are older than one found: a tombstone
+// would delete what is written from now on.
+func (w *writer) floor(newest cairn.VersionID) {
+	if !newest.IsZero() {
+		w.batch.Floor = newest.Time().UnixNano()
+		w.ops++
+	}
 }
 
 // garbage adds a place, unless nothing is there.

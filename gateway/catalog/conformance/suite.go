@@ -36,6 +36,7 @@ func Run(t *testing.T, open Opener) {
 		{"CompletedUploadsAreListedByTime", testCompletedUploads},
 		{"DroppedUploadTakesItsParts", testUploadParts},
 		{"IntentsAreKept", testIntents},
+		{"FloorOnlyRises", testFloor},
 		{"GarbageIsOldestFirst", testGarbage},
 		{"FailedConditionChangesNothing", testConditions},
 		{"FailedChangeChangesNothing", testFailedChange},

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"math"
 	"testing"
 
 	"github.com/cairn-store/cairn"
@@ -155,6 +156,23 @@ func testIntents(t *testing.T, c catalog.Catalog) {
 	// Drops come after puts.
 	commit(t, c, &catalog.Batch{PutIntents: []*catalog.Intent{intent(5)}, DropIntents: []cairn.VersionID{versionID(5), versionID(2), versionID(300)}})
 	wantEqual(t, "intents", must(c.Intents(ctx))(t), []*catalog.Intent(nil))
+}
+
+func testFloor(t *testing.T, c catalog.Catalog) {
+	ctx := t.Context()
+	for _, step := range []struct{ put, want int64 }{{0, 0}, {5, 5}, {3, 5}, {0, 5}, {1 << 62, 1 << 62}} {
+		commit(t, c, &catalog.Batch{Floor: step.put})
+		if got, err := c.Floor(ctx); err != nil || got != step.want {
+			t.Errorf("Floor() after %d = %d, %v, want %d", step.put, got, err, step.want)
+		}
+	}
+	refused := &catalog.Batch{If: []catalog.Condition{{BucketExists: "none"}}, Floor: math.MaxInt64}
+	if err := c.Commit(ctx, refused); err == nil {
+		t.Error("a condition that does not hold was passed over")
+	}
+	if got, err := c.Floor(ctx); err != nil || got != 1<<62 {
+		t.Errorf("Floor() after a refused commit = %d, %v, want %d", got, err, int64(1<<62))
+	}
 }
 
 func testGarbage(t *testing.T, c catalog.Catalog) {

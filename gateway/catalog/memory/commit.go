@@ -180,6 +180,7 @@ func (c *Catalog) apply(b *catalog.Batch) {
 	for _, id := range b.DropGarbage {
 		delete(c.garbage, id)
 	}
+	c.floor = max(c.floor, b.Floor)
 }
 
 func compareSegments(a, b cairn.SegmentID) int { return bytes.Compare(a[:], b[:]) }

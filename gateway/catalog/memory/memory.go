@@ -31,6 +31,7 @@ type Catalog struct {
 	garbage  map[uint64]*catalog.Garbage
 
 	lastGarbage uint64 // highest id handed out
+	floor       int64
 }
 
 var _ catalog.Catalog = (*Catalog)(nil)
@@ -279,6 +280,15 @@ func (c *Catalog) Intents(ctx context.Context) ([]*catalog.Intent, error) {
 		out = append(out, cloneIntent(c.intents[id]))
 	}
 	return out, nil
+}
+
+// Floor implements catalog.Catalog.
+func (c *Catalog) Floor(ctx context.Context) (int64, error) {
+	if err := c.lock(ctx, "read the floor"); err != nil {
+		return 0, err
+	}
+	defer c.mu.Unlock()
+	return c.floor, nil
 }
 
 // Garbage implements catalog.Catalog.

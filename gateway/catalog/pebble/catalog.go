@@ -277,6 +277,15 @@ func (c *Catalog) Intents(ctx context.Context) ([]*catalog.Intent, error) {
 	})
 }
 
+// Floor implements catalog.Catalog.
+func (c *Catalog) Floor(ctx context.Context) (int64, error) {
+	if err := c.gate.enter(ctx, "read the floor"); err != nil {
+		return 0, err
+	}
+	defer c.gate.leave()
+	return c.totals.Load().floor, nil
+}
+
 // Garbage implements catalog.Catalog.
 func (c *Catalog) Garbage(ctx context.Context, after uint64, limit int) ([]*catalog.Garbage, error) {
 	start := append(garbageKey(after), 0)

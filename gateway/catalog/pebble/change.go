@@ -43,10 +43,11 @@ func (t *change) change(b *catalog.Batch) error {
 	return nil
 }
 
-// finish adds the counts. The database would pass over an empty batch without
+// finish adds the counts and the floor. The database would pass over an empty batch without
 // a sync, but the commits before it may be waiting for one: it gets a line in
 // the log that means nothing.
-func (t *change) finish() error {
+func (t *change) finish(floor int64) error {
+	t.totals.floor = max(t.totals.floor, floor)
 	for bucket, more := range t.buckets {
 		key := tableKey(tableCounts, bucket)
 		v, err := t.get(key)

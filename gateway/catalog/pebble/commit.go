@@ -51,7 +51,7 @@ func (c *Catalog) apply(ctx context.Context, b *catalog.Batch) (*pebble.Batch, e
 	t := c.begin()
 	err := t.change(b)
 	if err == nil {
-		err = t.finish()
+		err = t.finish(b.Floor)
 	}
 	if err != nil {
 		return nil, errors.Join(err, t.batch.Close())

@@ -284,11 +284,12 @@ func decodeCounts(b []byte) (counts, error) {
 type totals struct {
 	catalog.Stats
 	lastGarbage int64 // highest id handed out
+	floor       int64 // of version ids, in Unix nanoseconds
 }
 
 func (s totals) encode() []byte {
 	w := newWriter(64)
-	for i, v := range []int64{s.Buckets, s.Versions, s.Segments, s.Uploads, s.Garbage, s.PlainBytes, s.lastGarbage} {
+	for i, v := range []int64{s.Buckets, s.Versions, s.Segments, s.Uploads, s.Garbage, s.PlainBytes, s.lastGarbage, s.floor} {
 		w.int(uint64(i+1), v)
 	}
 	return w.out
@@ -296,7 +297,7 @@ func (s totals) encode() []byte {
 
 func decodeTotals(b []byte) (totals, error) {
 	var s totals
-	fields := []*int64{&s.Buckets, &s.Versions, &s.Segments, &s.Uploads, &s.Garbage, &s.PlainBytes, &s.lastGarbage}
+	fields := []*int64{&s.Buckets, &s.Versions, &s.Segments, &s.Uploads, &s.Garbage, &s.PlainBytes, &s.lastGarbage, &s.floor}
 	err := readFields("decode totals", b, func(tag uint64, v []byte) error {
 		if tag > uint64(len(fields)) {
 			return nil
