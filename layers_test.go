@@ -32,6 +32,7 @@ var layers = []struct {
 	{"gateway/sigv4", nil},
 	{"gateway/checksum", nil},
 	{"gateway/cors", nil},
+	{"gateway/form", nil},
 	{"gateway/policy", nil},
 	{"economics/...", nil},
 	{"placement/directory", []string{"placement"}},
@@ -39,7 +40,7 @@ var layers = []struct {
 	// The gateway knows nothing of storage nodes: it declares what it wants.
 	{"gateway/seal", []string{"internal/durable"}},
 	{"gateway/catalog/...", []string{"gateway/catalog/...", "internal/durable"}},
-	{"gateway/s3api", []string{"gateway", "gateway/checksum", "gateway/cors", "gateway/policy", "gateway/sigv4"}},
+	{"gateway/s3api", []string{"gateway", "gateway/checksum", "gateway/cors", "gateway/form", "gateway/policy", "gateway/sigv4"}},
 	{"gateway/decode", []string{"gateway/seal", "placement/erasure", "proofs"}},
 	{"gateway/recovery", []string{"gateway/catalog", "gateway/seal", "internal/durable", "proofs"}},
 	{"gateway/...", []string{"gateway/...", "placement/...", "proofs", "internal/durable"}},

@@ -312,6 +312,30 @@ func TestStrangersReachOnlyWhatIsPublic(t *testing.T) {
 	}
 }
 
+// A form is signed inside: only the file of a rightly signed one is stored.
+func TestForgedFormsReachNoStore(t *testing.T) {
+	store := &counting{s: refmodel.New(refmodel.Config{})}
+	c := serve(t, s3api.Config{Store: store})
+	good := apitest.Form{Bucket: "victim-bucket", Fields: [][2]string{{"key", "k"}, {"acl", "private"}}, File: "x"}
+	forged := map[string]func(map[string]string){"x-amz-credential's region": func(m map[string]string) {
+		m["x-amz-credential"] = strings.Replace(m["x-amz-credential"], region, "elsewhere", 1)
+	}}
+	for _, name := range strings.Fields("policy x-amz-signature x-amz-credential x-amz-date x-amz-algorithm key") {
+		forged["no "+name] = func(m map[string]string) { delete(m, name) }
+		forged["altered "+name] = func(m map[string]string) { m[name] = "0" + m[name] }
+	}
+	for name, tamper := range forged {
+		f := good
+		f.Tamper = tamper
+		if res := c.Post(t, "victim-bucket", f); res.Status != 403 && res.Status != 400 || store.hits.Swap(0) != 0 {
+			t.Errorf("%s: status %d: %.300s", name, res.Status, res.Body)
+		}
+	}
+	if res := c.Post(t, "victim-bucket", good); res.Code() != "NoSuchBucket" || store.hits.Load() == 0 {
+		t.Errorf("the form that was not forged: %d %s", res.Status, res.Body)
+	}
+}
+
 // A policy can deny everything to the owner's keys, except to take it away.
 func TestDenialsBindTheOwnerButDoNotLockOut(t *testing.T) {
 	model := refmodel.New(refmodel.Config{})

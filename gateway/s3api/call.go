@@ -57,7 +57,7 @@ func (c *call) admit() error {
 	if c.hoist() { // a header from the query can select another route
 		c.route, unroutable = findRoute(c.r.Method, c.target, c.query, c.r.Header)
 	}
-	if err := c.authorizeAll(); err != nil {
+	if err := c.authorizeAll(unroutable == nil); err != nil {
 		return err
 	}
 	if unroutable != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cairn-store/cairn"
 	"github.com/cairn-store/cairn/gateway"
+	"github.com/cairn-store/cairn/gateway/form"
 	"github.com/cairn-store/cairn/gateway/sigv4"
 )
 
@@ -46,6 +47,10 @@ func ErrorOf(err error) (e *Error, ok bool) {
 			e.Fields = append(e.Fields, Field(f))
 		}
 		return e, true
+	}
+	var upload *form.Error
+	if errors.As(err, &upload) {
+		return failf(upload.Code, upload.Message), true
 	}
 	if e := engineError(err); e != nil {
 		return e, true

@@ -124,6 +124,11 @@ func TestRefusalsAreAnsweredAsRecorded(t *testing.T) {
 		"tags-many":              {Method: "PUT", Path: "/some-bucket", Query: "tagging", Body: tagDocument(51)},
 		"tags-twice":             {Method: "PUT", Path: "/some-bucket", Query: "tagging", Body: tagDocument(1, "k0")},
 		"tags-aws":               {Method: "PUT", Path: "/some-bucket", Query: "tagging", Body: tagDocument(0, "aws:x")},
+		"post-no-form":           {Method: "POST", Path: "/some-bucket", Body: "x"},
+		"post-unsigned":          {Method: "POST", Path: "/some-bucket", Anonymous: true, Header: multipartForm, Body: "--b\r\nContent-Disposition: form-data; name=file\r\n\r\nx\r\n--b--\r\n"},
+		"post-malformed":         {Method: "POST", Path: "/some-bucket", Anonymous: true, Header: multipartForm, Body: "x"},
+		"post-no-file":           {Method: "POST", Path: "/some-bucket", Anonymous: true, Header: multipartForm, Body: "--b\r\nContent-Disposition: form-data; name=key\r\n\r\nx\r\n--b--\r\n"},
+		"post-many-fields":       {Method: "POST", Path: "/some-bucket", Anonymous: true, Header: multipartForm, Body: "--b\r\nContent-Disposition: form-data; name=key\r\n\r\n" + strings.Repeat("x", 30_000)},
 		"policy-json":            {Method: "PUT", Path: "/some-bucket", Query: "policy", Body: "<Policy/>"},
 		"policy-action":          {Method: "PUT", Path: "/some-bucket", Query: "policy", Body: policyFor("s3:GetObjct", "some-bucket")},
 		"policy-resource":        {Method: "PUT", Path: "/some-bucket", Query: "policy", Body: policyFor("s3:GetObject", "other-bucket")},
@@ -157,6 +162,8 @@ func tagDocument(n int, more ...string) string {
 	}
 	return "<Tagging><TagSet>" + text + "</TagSet></Tagging>"
 }
+
+var multipartForm = map[string]string{"Content-Type": "multipart/form-data; boundary=b"}
 
 func policyFor(action, bucket string) string {
 	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"` + action + `","Resource":"arn:aws:s3:::` + bucket + `/*"}]}`

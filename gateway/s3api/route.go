@@ -86,7 +86,7 @@ var bucketRoutes = slices.Concat(settings, notConfigured, []route{
 	{operation: "CreateBucket", action: "s3:CreateBucket", method: "PUT", level: bucketLevel, body: document, serve: createBucket},
 	{operation: "DeleteBucket", action: "s3:DeleteBucket", method: "DELETE", level: bucketLevel, serve: deleteBucket},
 	{operation: "DeleteObjects", method: "POST", level: bucketLevel, query: "delete", body: document, serve: deleteObjects},
-	{operation: "PostObject", method: "POST", level: bucketLevel, body: stream, serve: notSupported},
+	{operation: "PostObject", method: "POST", level: bucketLevel, body: stream, inForm: true, serve: postObject},
 })
 
 var objectRoutes = []route{

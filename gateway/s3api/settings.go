@@ -190,8 +190,3 @@ func (c *call) granteeIsOwner(grant *element) bool {
 	}
 	return grantees == 1
 }
-
-func notSupported(c *call) error {
-	return failf("NotImplemented", "A request you provided implies functionality that is not implemented",
-		Field{"ResourceType", c.route.operation})
-}

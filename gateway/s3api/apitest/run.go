@@ -34,6 +34,7 @@ func Run(t *testing.T, endpoint, accessKey, secret string) {
 		{"cors", testCORS},
 		{"tagging", testTagging},
 		{"policy", testPolicy},
+		{"form uploads", testForms},
 		{"unsupported", testUnsupported},
 		{"sdk", testSDK},
 	} {
