@@ -33,14 +33,18 @@ func TestNothingAcknowledgedIsEverLost(t *testing.T) {
 		s.verify(t)
 	})
 	s.step("the gateway's directory is deleted and recovered", func(t *testing.T) {
-		s.loseGateway(t, "recovered1", 0)
+		if v := s.loseGateway(t, "recovered1", 0); v.Lost != 0 {
+			t.Errorf("recover: %d lost, want none", v.Lost)
+		}
 		s.verify(t)
 	})
 	s.step("and once more with two nodes dead", func(t *testing.T) {
 		s.write("between", changes/8, nil, false)
 		s.KillNode(0)
 		s.KillNode(3)
-		s.loseGateway(t, "recovered2", 2)
+		if v := s.loseGateway(t, "recovered2", 2); v.Lost != 0 {
+			t.Errorf("recover: %d lost, want none", v.Lost)
+		}
 		s.verify(t)
 		s.StartNode(0)
 		s.StartNode(3)
@@ -54,6 +58,8 @@ func TestNothingAcknowledgedIsEverLost(t *testing.T) {
 			t.Fatal("no shard was damaged")
 		}
 		s.verify(t) // by the gateway that wrote them
+		// Lost may be what was superseded or half deleted: of that, a node that
+		// was away can have kept the only copy, and that one may be damaged.
 		s.loseGateway(t, "recovered3", 0)
 		s.verify(t)
 	})
@@ -106,16 +112,16 @@ func (s *story) killGatewayDuringWrites(t *testing.T) {
 
 // loseGateway kills the gateway, deletes its directory and recovers it into
 // dir. dead is how many nodes do not answer.
-func (s *story) loseGateway(t *testing.T, dir string, dead int) {
+func (s *story) loseGateway(t *testing.T, dir string, dead int) harness.Verdict {
 	t.Helper()
 	s.KillGateway()
 	s.RemoveGatewayDir()
 	began := time.Now()
 	v := s.Recover(dir)
 	t.Logf("recovered in %.1fs: %+v", time.Since(began).Seconds(), v)
-	if want := int64(len(s.m.keys())); v.Objects != want || v.Unreadable != 0 || v.Lost != 0 || v.Undecided != 0 || v.Buckets != 1 {
-		t.Errorf("recover: %d objects in %d buckets, %d unreadable, %d lost, %d undecided, want %d in 1, none, none, none",
-			v.Objects, v.Buckets, v.Unreadable, v.Lost, v.Undecided, want)
+	if want := int64(len(s.m.keys())); v.Objects != want || v.Unreadable != 0 || v.Undecided != 0 || v.Buckets != 1 {
+		t.Errorf("recover: %d objects in %d buckets, %d unreadable, %d undecided, want %d in 1, none, none",
+			v.Objects, v.Buckets, v.Unreadable, v.Undecided, want)
 	}
 	if v.DeletionsMayBeHidden {
 		t.Error("recover: deletions may be hidden, though fewer nodes are missing than tombstones have copies")
@@ -126,4 +132,5 @@ func (s *story) loseGateway(t *testing.T, dir string, dead int) {
 	s.StartGateway()
 	s.connect()
 	s.WaitNodes(len(s.Nodes) - dead)
+	return v
 }
