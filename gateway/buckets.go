@@ -21,7 +21,7 @@ func (e *Engine) CreateBucket(ctx context.Context, name, region string) error {
 		return fmt.Errorf("look up bucket %q: %w", name, err)
 	}
 	k := cairn.Bucket{Name: name, ID: e.clock.Next(), Created: e.cfg.Now().UnixNano(), Region: region}
-	err := e.commitBucket(ctx, e.beginWrite(name), &k, &catalog.Batch{If: []catalog.Condition{{BucketAbsent: name}}})
+	err := e.commitBucket(ctx, e.beginWrite(name, ""), &k, &catalog.Batch{If: []catalog.Condition{{BucketAbsent: name}}})
 	if err != nil {
 		var cond *catalog.ConditionError
 		if errors.As(err, &cond) {
@@ -80,7 +80,7 @@ func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
 	}
 	e.clock.Observe(b.Bucket.ID)
 	k := cairn.Bucket{Name: name, ID: e.clock.Next(), Deleted: true}
-	if err := e.commitBucket(ctx, e.beginWrite(name), &k, batch); err != nil {
+	if err := e.commitBucket(ctx, e.beginWrite(name, ""), &k, batch); err != nil {
 		return fmt.Errorf("delete bucket %q: %w", name, err)
 	}
 	return nil
@@ -132,7 +132,7 @@ func (e *Engine) restoreBucket(ctx context.Context, in *catalog.Intent, b *catal
 		return err
 	}
 	k.ID = e.clock.Next()
-	w := e.beginWrite(in.Bucket)
+	w := e.beginWrite(in.Bucket, "")
 	w.covered = true
 	if err := e.commitBucket(ctx, w, &k, b); err != nil {
 		return fmt.Errorf("record bucket %q anew: %w", in.Bucket, err)

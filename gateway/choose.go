@@ -62,6 +62,15 @@ func (e *Engine) chooseGroup(id cairn.SegmentID, plainLen int64, small, mirrored
 func (e *Engine) chooseMirror(id cairn.SegmentID, first []cairn.NodeID, plainLen int64, small bool, excluded []cairn.NodeID) (group, error) {
 	cands := e.cluster.Candidates()
 	var taken []placement.Candidate
+	first = slices.Clone(first)
+	if small {
+		// The first group of the object's larger parts is wider.
+		if wide, err := e.chooseGroup(id, plainLen, false, true, nil); err == nil {
+			for _, n := range wide.nodes {
+				first = append(first, n.ID())
+			}
+		}
+	}
 	for _, c := range cands {
 		if slices.Contains(first, c.ID) {
 			taken = append(taken, c)

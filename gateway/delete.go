@@ -40,7 +40,7 @@ func (e *Engine) Delete(ctx context.Context, req DeleteRequest) (Deleted, error)
 	b.If = []catalog.Condition{{Newest: &catalog.VersionKey{Bucket: req.Bucket, Key: req.Key, ID: prev.Version.ID}}}
 	dropVersion(b, prev)
 
-	w := e.beginWrite(req.Bucket)
+	w := e.beginWrite(req.Bucket, req.Key)
 	record := cairn.NewSegmentID()
 	if err := w.planDelete(ctx, req.Key, t.ID, record); err != nil {
 		w.undo()

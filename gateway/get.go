@@ -46,23 +46,25 @@ func (e *Engine) open(ctx context.Context, req GetRequest) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := &objectBody{e: e, ctx: ctx, parts: v.Parts, from: o.Offset, to: o.Offset + o.Length}
-	body.unpin = e.pins.hold(v.Parts)
-	o.Body = body
-	if body.entries, err = e.lookAhead(ctx, v.Parts); err != nil {
-		body.unpin()
-		if errors.Is(err, cairn.NotFound) && e.dropped(ctx, v) {
-			err = errOvertaken
-		}
+	body, err := e.openBody(ctx, v, o.Offset, o.Offset+o.Length)
+	if err != nil {
 		return nil, err
 	}
+	o.Body = body
 	return o, nil
 }
 
-// dropped reports whether v is no longer in the catalog.
-func (e *Engine) dropped(ctx context.Context, v *cairn.Version) bool {
-	_, err := e.catalog.Version(ctx, v.Bucket, v.Key, v.ID)
-	return errors.Is(err, cairn.NotFound)
+// openBody pins bytes [from, to) of a version and looks up where they lie. The
+// caller closes the body. A version that has been dropped meanwhile is
+// errOvertaken: it has a newer one to be found.
+func (e *Engine) openBody(ctx context.Context, v *cairn.Version, from, to int64) (*objectBody, error) {
+	b := &objectBody{e: e, ctx: ctx, parts: v.Parts, from: from, to: to, unpin: e.pins.hold(v.Parts)}
+	var err error
+	if b.entries, err = e.lookAhead(ctx, v); err != nil {
+		b.unpin()
+		return nil, err
+	}
+	return b, nil
 }
 
 // segmentsAhead bounds the segments that are looked up when an object is
@@ -70,26 +72,60 @@ func (e *Engine) dropped(ctx context.Context, v *cairn.Version) bool {
 // still known. What lies behind them is looked up when the read gets there.
 const segmentsAhead = 64
 
-func (e *Engine) lookAhead(ctx context.Context, parts []cairn.Part) (map[cairn.SegmentID]*catalog.SegmentEntry, error) {
-	entries := map[cairn.SegmentID]*catalog.SegmentEntry{}
-	for _, p := range parts {
+// segmentEntries are the segments of an object, as far as looked up.
+type segmentEntries map[cairn.SegmentID]*catalog.SegmentEntry
+
+func (e *Engine) lookAhead(ctx context.Context, v *cairn.Version) (segmentEntries, error) {
+	known := segmentEntries{}
+	for _, p := range v.Parts {
 		for _, s := range p.Segments {
-			for _, id := range []cairn.SegmentID{s.ID, s.Mirror} {
-				if len(entries) == segmentsAhead {
-					return entries, nil
-				}
-				if id == (cairn.SegmentID{}) {
-					continue
-				}
-				entry, err := e.catalog.Segment(ctx, id)
-				if err != nil {
-					return nil, fmt.Errorf("look up segment %s: %w", id.Short(), err)
-				}
-				entries[id] = entry
+			if len(known) >= segmentsAhead {
+				return known, nil
+			}
+			found, err := e.lookUp(ctx, nil, s)
+			if errors.Is(err, errNotIndexed) && e.dropped(ctx, v) {
+				err = errOvertaken
+			}
+			if err != nil {
+				return nil, err
+			}
+			for _, entry := range found {
+				known[entry.Segment] = entry
 			}
 		}
 	}
-	return entries, nil
+	return known, nil
+}
+
+// errNotIndexed says that a segment of an object is not in the catalog: the
+// version was dropped, or a recovery has not found the segment on any node.
+var errNotIndexed = cairn.Errorf("look up segment", cairn.Unavailable, "recovery found it on no node")
+
+// lookUp returns the entries of a segment and of its mirror, as far as there are
+// any, or errNotIndexed.
+func (e *Engine) lookUp(ctx context.Context, known segmentEntries, s cairn.Segment) (found []*catalog.SegmentEntry, err error) {
+	for _, id := range []cairn.SegmentID{s.ID, s.Mirror} {
+		entry := known[id]
+		if entry == nil && id != (cairn.SegmentID{}) {
+			entry, err = e.catalog.Segment(ctx, id)
+			if err != nil && !errors.Is(err, cairn.NotFound) {
+				return nil, fmt.Errorf("look up segment %s: %w", id.Short(), err)
+			}
+		}
+		if entry != nil {
+			found = append(found, entry)
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("segment %s: %w", s.ID.Short(), errNotIndexed)
+	}
+	return found, nil
+}
+
+// dropped reports whether v is no longer in the catalog.
+func (e *Engine) dropped(ctx context.Context, v *cairn.Version) bool {
+	_, err := e.catalog.Version(ctx, v.Bucket, v.Key, v.ID)
+	return errors.Is(err, cairn.NotFound)
 }
 
 // find returns the version a read asks for.
@@ -149,7 +185,7 @@ type objectBody struct {
 	ctx      context.Context
 	parts    []cairn.Part
 	from, to int64
-	entries  map[cairn.SegmentID]*catalog.SegmentEntry // as far as looked up
+	entries  segmentEntries
 	unpin    func()
 }
 
@@ -180,7 +216,7 @@ func (b *objectBody) WriteTo(w io.Writer) (written int64, err error) {
 }
 
 // writePartRange writes bytes [from, to) of a part.
-func (e *Engine) writePartRange(ctx context.Context, w io.Writer, known map[cairn.SegmentID]*catalog.SegmentEntry, p *cairn.Part, from, to int64) (written int64, err error) {
+func (e *Engine) writePartRange(ctx context.Context, w io.Writer, known segmentEntries, p *cairn.Part, from, to int64) (written int64, err error) {
 	content, err := e.keys.UnwrapKey(p.Key)
 	if err != nil {
 		return 0, fmt.Errorf("unwrap content key: %w", err)
@@ -205,26 +241,17 @@ func (e *Engine) writePartRange(ctx context.Context, w io.Writer, known map[cair
 }
 
 // partSegment returns the reader of a part's segment, with its mirror.
-func (e *Engine) partSegment(ctx context.Context, known map[cairn.SegmentID]*catalog.SegmentEntry, p *cairn.Part, number int, content seal.ContentKey) (*segmentReader, error) {
-	s := p.Segments[number]
+func (e *Engine) partSegment(ctx context.Context, known segmentEntries, p *cairn.Part, number int, content seal.ContentKey) (*segmentReader, error) {
+	found, err := e.lookUp(ctx, known, p.Segments[number])
+	if err != nil {
+		return nil, err
+	}
 	c := seal.Context{Owner: e.keys.Owner(), Object: p.Object, Part: p.Written, Number: number, PartLen: p.Size}
-	r, err := e.openReader(ctx, known, s.ID, content, c)
-	if err != nil || s.Mirror == (cairn.SegmentID{}) {
-		return r, err
+	r, err := e.newSegmentReader(found[0], content, c)
+	if err == nil && len(found) > 1 {
+		r.mirror, err = e.newSegmentReader(found[1], content, c)
 	}
-	r.mirror, err = e.openReader(ctx, known, s.Mirror, content, c)
 	return r, err
-}
-
-func (e *Engine) openReader(ctx context.Context, known map[cairn.SegmentID]*catalog.SegmentEntry, id cairn.SegmentID, content seal.ContentKey, c seal.Context) (*segmentReader, error) {
-	entry := known[id]
-	if entry == nil {
-		var err error
-		if entry, err = e.catalog.Segment(ctx, id); err != nil {
-			return nil, fmt.Errorf("look up segment %s: %w", id.Short(), err)
-		}
-	}
-	return e.newSegmentReader(entry, content, c)
 }
 
 // pins are the segments that somebody is reading: a delete leaves them on

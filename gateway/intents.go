@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +19,7 @@ import (
 type write struct {
 	e       *Engine
 	bucket  string
+	key     string
 	intents []catalog.Intent
 	left    []catalog.Location // of failed attempts; to be deleted in any case
 	unsure  bool               // a commit failed, but may have taken effect
@@ -26,7 +28,15 @@ type write struct {
 	covered bool
 }
 
-func (e *Engine) beginWrite(bucket string) *write { return &write{e: e, bucket: bucket} }
+// beginWrite begins a write to a key or, if key is empty, to the bucket itself.
+func (e *Engine) beginWrite(bucket, key string) *write {
+	return &write{e: e, bucket: bucket, key: key}
+}
+
+// place is what the groups of a mirrored object are drawn by. All its segments
+// lie on the same two groups, whatever parts they belong to, so that either
+// group alone can serve the object.
+func (w *write) place() cairn.SegmentID { return sha256.Sum256([]byte(w.bucket + "\x00" + w.key)) }
 
 // plan records that segments or records of these ids may come to lie on nodes.
 // It must have returned before any node commits one.
@@ -228,7 +238,7 @@ func (e *Engine) outlive(ctx context.Context, bucket, key string, tombstone cair
 		return err
 	}
 	e.clock.Observe(tombstone)
-	w := e.beginWrite(bucket)
+	w := e.beginWrite(bucket, key)
 	w.covered = true
 	_, err = e.rerecord(ctx, w, prev, func(*cairn.Version) {})
 	return err

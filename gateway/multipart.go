@@ -102,7 +102,7 @@ func (e *Engine) storePart(ctx context.Context, ref UploadRef, number int, size 
 		return PartInfo{}, cairn.Errorf("put part", cairn.Invalid,
 			"Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", u.Algorithm, want.Algorithm)
 	}
-	w := e.beginWrite(ref.Bucket)
+	w := e.beginWrite(ref.Bucket, ref.Key)
 	fail := func(err error) (PartInfo, error) {
 		w.undo()
 		return PartInfo{}, fmt.Errorf("put part %d of %q/%q: %w", number, ref.Bucket, ref.Key, err)
@@ -136,6 +136,15 @@ func (e *Engine) storePart(ctx context.Context, ref UploadRef, number int, size 
 // CopyPart stores a range of an object as a part. Its bytes pass through the
 // gateway, because a part's frames are sealed under the part's own key.
 func (e *Engine) CopyPart(ctx context.Context, req CopyPartRequest) (PartInfo, error) {
+	for {
+		info, err := e.tryCopyPart(ctx, req)
+		if !errors.Is(err, errOvertaken) || ctx.Err() != nil {
+			return info, err
+		}
+	}
+}
+
+func (e *Engine) tryCopyPart(ctx context.Context, req CopyPartRequest) (PartInfo, error) {
 	ref := UploadRef{Bucket: req.Bucket, Key: req.Key, UploadID: req.UploadID}
 	u, err := e.openUpload(ctx, ref)
 	if err != nil {
@@ -158,21 +167,18 @@ func (e *Engine) CopyPart(ctx context.Context, req CopyPartRequest) (PartInfo, e
 	if to-from > MaxPut {
 		return PartInfo{}, fmt.Errorf("copy %d bytes as a part: %w", to-from, ErrTooLarge)
 	}
-	defer e.pins.hold(source.Parts)()
-	ctx, cancel := context.WithCancel(ctx)
-	pr, pw := io.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		body := &objectBody{e: e, ctx: ctx, parts: source.Parts, from: from, to: to}
-		_, err := body.WriteTo(pw)
-		pw.CloseWithError(err)
-	}()
-	info, err := e.storePart(ctx, ref, req.Number, to-from, u, Digests{}, pr)
-	cancel()
-	_ = pr.Close() // never fails; unblocks the reader of the source
-	<-done
-	return info, err
+	body, err := e.openBody(ctx, source, from, to)
+	if err != nil {
+		return PartInfo{}, err
+	}
+	defer body.unpin()
+	return withReader(ctx, func(r io.Reader) (PartInfo, error) {
+		return e.storePart(ctx, ref, req.Number, to-from, u, Digests{}, r)
+	}, func(ctx context.Context, w io.Writer) error {
+		body.ctx = ctx
+		_, err := body.WriteTo(w)
+		return err
+	})
 }
 
 // AbortUpload gives an upload up. Its parts become garbage.
@@ -445,7 +451,7 @@ func (e *Engine) commitUpload(ctx context.Context, u *catalog.UploadEntry, req C
 	done.Completed, done.CompletedAt = v.ID, e.cfg.Now().UnixNano()
 	b.PutUploads = []*catalog.UploadEntry{&done}
 
-	w := e.beginWrite(req.Bucket)
+	w := e.beginWrite(req.Bucket, req.Key)
 	record, err := e.recordVersion(ctx, w, v, nil)
 	if err != nil {
 		w.undo()

@@ -102,6 +102,9 @@ func (pw *partWriter) spec(number int) segmentSpec {
 	}
 	s.plan = func(ctx context.Context, id cairn.SegmentID) error { return pw.w.plan(ctx, id) }
 	s.choose = func(id cairn.SegmentID, excluded []cairn.NodeID) (group, error) {
+		if pw.mirrored {
+			id = pw.w.place()
+		}
 		return pw.e.chooseGroup(id, plain, small, pw.mirrored, excluded)
 	}
 	return s
@@ -192,8 +195,8 @@ func (pw *partWriter) commit(ctx context.Context, s segmentSpec, seg pendingSegm
 // writeMirror writes a segment again for its second group, from what the first
 // group holds.
 func (pw *partWriter) writeMirror(ctx context.Context, s segmentSpec, first *catalog.SegmentEntry) (*catalog.SegmentEntry, error) {
-	s.choose = func(id cairn.SegmentID, excluded []cairn.NodeID) (group, error) {
-		return pw.e.chooseMirror(id, first.Nodes, s.plainLen, s.kind == cairn.KindSmall, excluded)
+	s.choose = func(_ cairn.SegmentID, excluded []cairn.NodeID) (group, error) {
+		return pw.e.chooseMirror(pw.w.place(), first.Nodes, s.plainLen, s.kind == cairn.KindSmall, excluded)
 	}
 	r, err := pw.e.newSegmentReader(first, s.content, s.context(pw.e.keys.Owner()))
 	if err != nil {

@@ -30,7 +30,7 @@ func (e *Engine) Put(ctx context.Context, req PutRequest) (Stored, error) {
 			return Stored{}, err
 		}
 	}
-	w := e.beginWrite(req.Bucket)
+	w := e.beginWrite(req.Bucket, req.Key)
 	p, err := e.writePart(ctx, w, 0, req.Size, req.StorageClass, req.Digests, req.Body)
 	if err != nil {
 		w.undo()
@@ -101,6 +101,9 @@ func (e *Engine) recordVersion(ctx context.Context, w *write, v *cairn.Version, 
 	if first, mirrored := firstMirrored(v); mirrored {
 		for _, id := range []cairn.SegmentID{first.ID, first.Mirror} {
 			seg, err := e.segment(ctx, id, entries)
+			if errors.Is(err, cairn.NotFound) {
+				continue // a recovery has not found this group
+			}
 			if err != nil {
 				return catalog.Location{}, err
 			}

@@ -39,7 +39,7 @@ func (e *Engine) PutBucketSetting(ctx context.Context, bucket, name, document st
 	}
 	e.clock.Observe(b.Bucket.ID)
 	k.ID = e.clock.Next()
-	err = e.commitBucket(ctx, e.beginWrite(bucket), &k, &catalog.Batch{
+	err = e.commitBucket(ctx, e.beginWrite(bucket, ""), &k, &catalog.Batch{
 		If:         []catalog.Condition{{BucketExists: bucket}},
 		AddGarbage: []catalog.Location{b.Record},
 	})
@@ -63,7 +63,7 @@ func (e *Engine) SetTags(ctx context.Context, req TagsRequest) (*cairn.Version, 
 	if prev == nil || prev.Version.Marker || !req.Version.IsZero() && prev.Version.ID != req.Version {
 		return nil, ErrConflict // replaced since it was found
 	}
-	return e.rerecord(ctx, e.beginWrite(req.Bucket), prev, func(v *cairn.Version) { v.Tags = req.Tags })
+	return e.rerecord(ctx, e.beginWrite(req.Bucket, req.Key), prev, func(v *cairn.Version) { v.Tags = req.Tags })
 }
 
 // rerecord gives a key's newest version a record of its own with other

@@ -169,7 +169,9 @@ type Batch struct {
 	PutBuckets  []*BucketEntry // a Bucket with Deleted set removes it from the index
 	PutSegments []*SegmentEntry
 	// Refs changes reference counts; a segment that falls to zero leaves the
-	// index and becomes garbage in the same step.
+	// index and becomes garbage in the same step. What takes references from a
+	// segment that is not in the index changes nothing: a recovery that did not
+	// find a segment keeps the versions that refer to it.
 	Refs map[cairn.SegmentID]int
 	// MoveShards replaces node ids of existing segments.
 	MoveShards   []ShardMove

@@ -68,6 +68,13 @@ func testSegmentsResume(t *testing.T, c catalog.Catalog) {
 	wantEqual(t, "segments before the stop", got, want[:10])
 }
 
+func testRefsOfNothing(t *testing.T, c catalog.Catalog) {
+	commit(t, c, &catalog.Batch{Refs: map[cairn.SegmentID]int{segmentID(1): -1, segmentID(2): 0}})
+	if stats, err := c.Stats(t.Context()); err != nil || stats != (catalog.Stats{}) {
+		t.Errorf("Stats() = %+v, %v, want nothing", stats, err)
+	}
+}
+
 func testRefs(t *testing.T, c catalog.Catalog) {
 	ctx := t.Context()
 	before := time.Now().UnixNano()

@@ -31,6 +31,7 @@ func Run(t *testing.T, open Opener) {
 		{"SegmentsComeBackWhole", testSegmentRoundTrip},
 		{"SegmentsResumeAfterAnID", testSegmentsResume},
 		{"SegmentAtZeroBecomesGarbage", testRefs},
+		{"UnknownSegmentsLoseReferences", testRefsOfNothing},
 		{"ShardsMove", testMoveShards},
 		{"UploadsAreListedByKeyThenID", testUploads},
 		{"CompletedUploadsAreListedByTime", testCompletedUploads},

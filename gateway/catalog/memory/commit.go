@@ -110,6 +110,9 @@ func (c *Catalog) planSegments(b *catalog.Batch) (map[cairn.SegmentID]*catalog.S
 	var dead []catalog.Location
 	for _, id := range slices.SortedFunc(maps.Keys(b.Refs), compareSegments) {
 		e, err := get(id)
+		if errors.Is(err, cairn.NotFound) && b.Refs[id] <= 0 {
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}

@@ -176,6 +176,9 @@ func (t *change) segment(id cairn.SegmentID) (*catalog.SegmentEntry, error) {
 
 func (t *change) changeRefs(id cairn.SegmentID, by int) error {
 	e, err := t.segment(id)
+	if errors.Is(err, cairn.NotFound) && by <= 0 {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
