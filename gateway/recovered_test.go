@@ -36,7 +36,7 @@ type mortal struct {
 type deathCatalog struct {
 	catalog.Catalog
 	left  atomic.Int64 // commits before the end; a large number is never
-	after bool
+	after atomic.Bool
 }
 
 const never = 1 << 40
@@ -45,7 +45,7 @@ func (c *deathCatalog) Commit(ctx context.Context, b *catalog.Batch) error {
 	switch left := c.left.Add(-1); {
 	case left >= 0:
 		return c.Catalog.Commit(ctx, b)
-	case left == -1 && c.after:
+	case left == -1 && c.after.Load():
 		if err := c.Catalog.Commit(ctx, b); err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func TestARecoveryFindsWhatTheEngineServes(t *testing.T) {
 				}
 			}
 			if rnd.IntN(12) == 0 {
-				real.death.after = rnd.IntN(2) == 0
+				real.death.after.Store(rnd.IntN(2) == 0)
 				real.death.left.Store(int64(rnd.IntN(4)))
 			}
 		}))
