@@ -102,6 +102,7 @@ func runGateway(ctx context.Context, a *cli.App, o gatewayOptions) (err error) {
 		Ready: func() { g.announce(a) },
 	})
 	g.addTo(ctx, group)
+	limitMemory(int64(o.buffers), 0)
 	return group.Run(ctx)
 }
 

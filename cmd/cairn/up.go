@@ -89,6 +89,7 @@ func runUp(ctx context.Context, a *cli.App, o upOptions) (err error) {
 		return err
 	}
 	g.addTo(ctx, group)
+	limitMemory(int64(o.buffers), nodes)
 	group.Add(lifecycle.Service{Name: "nodes at hand", Start: func(ctx context.Context) error {
 		return g.awaitNodes(ctx, nodes)
 	}})
