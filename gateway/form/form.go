@@ -181,6 +181,10 @@ func (r *Reader) File() (io.Reader, int64, error) {
 	if i < 0 || strings.HasPrefix(newline+string(data[:i]), r.delim) {
 		return nil, 0, malformed("the file does not end")
 	}
+	line, _, _ := strings.Cut(string(data[i+len(r.delim):]), newline)
+	if padded(strings.TrimPrefix(line, "--")) != "" {
+		return nil, 0, malformed("a boundary goes on") // others would take it for the file's
+	}
 	return bytes.NewReader(data[:i]), int64(i), nil
 }
 
