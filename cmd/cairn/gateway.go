@@ -216,7 +216,8 @@ func (g *gatewayProcess) running() (*gateway.Engine, error) {
 	return nil, cairn.Errorf("ask gateway", cairn.Unavailable, "the gateway is starting")
 }
 
-// ready is what /readyz answers.
+// ready is what /readyz answers: the console listens before the S3 endpoint
+// does, and before the engine has started.
 func (g *gatewayProcess) ready(write bool) error {
 	if g.draining.Load() {
 		return cairn.Errorf("check readiness", cairn.Unavailable, "the gateway is stopping")
@@ -224,6 +225,9 @@ func (g *gatewayProcess) ready(write bool) error {
 	e, err := g.running()
 	if err != nil {
 		return err
+	}
+	if s3 := g.s3.Load(); s3 == nil || s3.Addr() == "" {
+		return cairn.Errorf("check readiness", cairn.Unavailable, "the S3 endpoint does not listen yet")
 	}
 	return e.Ready(write)
 }
