@@ -82,7 +82,7 @@ var sizes = []int{0, 1, 4095, 65519, 65520, 65521, 131071, 131072, 131073, 26208
 
 func TestPutThenGetGivesTheSameBytes(t *testing.T) {
 	_, e := newEngine(t, 6)
-	for _, n := range sizes {
+	for _, n := range sizesUnlessShort(sizes...) {
 		data := body(1, n)
 		key := fmt.Sprint("k", n)
 		s := put(t, e, key, data)
@@ -100,7 +100,7 @@ func TestRangesAreSlices(t *testing.T) {
 	_, e := newEngine(t, 6)
 	const seed = 7
 	r := rand.New(rand.NewPCG(seed, seed))
-	for _, n := range []int{1, 70000, 131073, 5 << 20, 64<<20 + 12345} {
+	for _, n := range sizesUnlessShort(1, 70000, 131073, 5<<20, 64<<20+12345) {
 		data := body(2, n)
 		put(t, e, "r", data)
 		for range 30 {
@@ -223,7 +223,7 @@ func allHealthy(t *testing.T, m *testnet.Mem, key string) string {
 func TestAWriteThatLosesNodesIsWholeBeforeItIsAnswered(t *testing.T) {
 	for _, nodes := range []int{6, 8} {
 		for _, op := range []memnode.Op{memnode.OpWrite, memnode.OpCommit, memnode.OpPut} {
-			for _, size := range []int{5 << 20, 70 << 20} {
+			for _, size := range sizesUnlessShort(5<<20, 70<<20) {
 				t.Run(fmt.Sprintf("%d nodes, %s, %d bytes", nodes, op, size), func(t *testing.T) {
 					m, e := newEngine(t, nodes)
 					for i := range 2 {

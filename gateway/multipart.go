@@ -364,7 +364,9 @@ func (e *Engine) completedAgain(ctx context.Context, u *catalog.UploadEntry, req
 	if err != nil {
 		return Stored{}, err
 	}
-	if was == nil || was.Version.ID != u.Completed || was.Version.ETag != v.ETag {
+	// A change of its tags and the end of a failed delete give an object a new
+	// version, but leave the time it was made.
+	if was == nil || !was.Version.LastModified().Equal(u.Completed.Time()) || was.Version.ETag != v.ETag {
 		return Stored{}, ErrNoSuchUpload
 	}
 	return Stored{Version: &was.Version, Durability: durability(nil, was.Record)}, nil

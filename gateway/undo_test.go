@@ -17,6 +17,14 @@ import (
 	"github.com/cairn-store/cairn/storagenode/memnode"
 )
 
+// sizesUnlessShort leaves the last size to long runs.
+func sizesUnlessShort(sizes ...int) []int {
+	if testing.Short() {
+		return sizes[:len(sizes)-1]
+	}
+	return sizes
+}
+
 // eventually waits for a condition that background work brings about.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -59,7 +67,7 @@ func intents(t *testing.T, m *testnet.Mem) int {
 }
 
 func TestABadDigestLeavesNothingBehind(t *testing.T) {
-	for _, size := range []int{100, 5 << 20, 65 << 20} {
+	for _, size := range sizesUnlessShort(100, 5<<20, 65<<20) {
 		m, e := newEngine(t, 6)
 		data := body(20, size)
 		_, err := e.Put(t.Context(), gateway.PutRequest{
@@ -191,11 +199,7 @@ func (c *flakyCatalog) Commit(ctx context.Context, b *catalog.Batch) error {
 // new one, whole, and nothing else on the nodes. With three sick nodes of six,
 // segments are written a second time under another id.
 func TestACrashAtAnyCommitIsUndoneOrCommitted(t *testing.T) {
-	sizes := []int{100, 3 << 20, 65 << 20}
-	if testing.Short() {
-		sizes = sizes[:2]
-	}
-	for _, size := range sizes {
+	for _, size := range sizesUnlessShort(100, 3<<20, 65<<20) {
 		for _, sick := range []int{0, 3} {
 			for step := range 5 {
 				for _, after := range []bool{false, true} {
@@ -394,5 +398,46 @@ func TestABucketThatGoesTakesItsUploadsAlong(t *testing.T) {
 	stats, err := m.Catalog.Stats(t.Context())
 	if err != nil || stats.Uploads+stats.Segments != 0 {
 		t.Errorf("%d uploads and %d segments are left, %v", stats.Uploads, stats.Segments, err)
+	}
+}
+
+// TestACompletionIsAnsweredAgainAfterADeleteThatFailed repeats a completion once
+// the object has got a record newer than the tombstone that never counted.
+func TestACompletionIsAnsweredAgainAfterADeleteThatFailed(t *testing.T) {
+	m := testnet.NewMem(t, 6)
+	flaky := &flakyCatalog{Catalog: m.Catalog, left: 1 << 30}
+	m.Catalog = flaky
+	e, stop := m.Engine(t, fastEngine())
+	if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
+		t.Fatal(err)
+	}
+	u, err := e.CreateUpload(t.Context(), gateway.CreateUploadRequest{Bucket: "b", Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.PutPart(t.Context(), gateway.PutPartRequest{Bucket: "b", Key: "k", UploadID: u.ID, Number: 1, Body: bytes.NewReader(body(1, 99)), Size: 99})
+	if err != nil {
+		t.Fatal(err)
+	}
+	complete := gateway.CompleteRequest{Bucket: "b", Key: "k", UploadID: u.ID, Size: -1, Parts: []gateway.CompletedPart{{Number: 1, ETag: p.ETag}}}
+	if _, err := e.CompleteUpload(t.Context(), complete); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	flaky.left = 1
+	if _, err := e.Delete(t.Context(), gateway.DeleteRequest{Bucket: "b", Key: "k"}); !errors.Is(err, errCrash) {
+		t.Fatalf("delete = %v, want the catalog's error", err)
+	}
+	e, _ = m.Engine(t, fastEngine())
+	eventually(t, "the delete is undone", func() bool { return intents(t, m) == 0 })
+	if _, err := e.SetTags(t.Context(), gateway.TagsRequest{Bucket: "b", Key: "k", Tags: []cairn.Attr{{Name: "a", Value: "b"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := e.CompleteUpload(t.Context(), complete); err != nil || len(s.Version.Tags) != 1 {
+		t.Errorf("completion repeated = %+v, %v, want the tagged object", s.Version, err)
+	}
+	put(t, e, "k", body(2, 99))
+	if _, err := e.CompleteUpload(t.Context(), complete); !errors.Is(err, gateway.ErrNoSuchUpload) {
+		t.Errorf("completion repeated after an overwrite = %v, want ErrNoSuchUpload", err)
 	}
 }

@@ -126,9 +126,9 @@ func (s *Store) CompleteUpload(_ context.Context, req gateway.CompleteRequest) (
 	}
 	u := b.uploads[req.UploadID]
 	again := u != nil && u.Key == req.Key && u.done != nil && slices.EqualFunc(u.doneParts, req.Parts, samePart)
-	if again && b.objects[u.Key] != nil && b.objects[u.Key].version == u.done {
+	if o := b.objects[req.Key]; again && o != nil && o.version.LastModified().Equal(u.done.LastModified()) {
 		s.mu.Unlock()
-		return gateway.Stored{Version: u.done}, nil
+		return gateway.Stored{Version: o.version}, nil // its tags may be others by now
 	}
 	u, err = s.upload(req.Bucket, req.Key, req.UploadID)
 	var v *cairn.Version
