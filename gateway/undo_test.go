@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,16 +175,22 @@ func (c *crashCatalog) Commit(ctx context.Context, b *catalog.Batch) error {
 	return errCrash
 }
 
-// flakyCatalog fails one commit, and goes on.
+// flakyCatalog fails one commit, and goes on. The collector commits, too.
 type flakyCatalog struct {
 	catalog.Catalog
-	left  int // commits before it
+	left  atomic.Int64 // commits before it
 	after bool
 }
 
+// newFlaky returns a catalog that fails no commit until left is set.
+func newFlaky(c catalog.Catalog) *flakyCatalog {
+	f := &flakyCatalog{Catalog: c}
+	f.left.Store(1 << 30)
+	return f
+}
+
 func (c *flakyCatalog) Commit(ctx context.Context, b *catalog.Batch) error {
-	c.left--
-	if c.left != -1 {
+	if c.left.Add(-1) != -1 {
 		return c.Catalog.Commit(ctx, b)
 	}
 	if c.after {
@@ -294,7 +301,7 @@ func TestACatalogThatFailsOnceLeavesNothingOpen(t *testing.T) {
 			for _, after := range []bool{false, true} {
 				m := testnet.NewMem(t, 6)
 				healthy := m.Catalog
-				flaky := &flakyCatalog{Catalog: healthy, left: 1 << 30}
+				flaky := newFlaky(healthy)
 				m.Catalog = flaky
 				e, stop := m.Engine(t, fastEngine())
 				if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
@@ -303,7 +310,8 @@ func TestACatalogThatFailsOnceLeavesNothingOpen(t *testing.T) {
 				stop() // so that only the put commits
 				before, next := body(30, 1000), body(31, size)
 				put(t, e, "k", before)
-				flaky.left, flaky.after = step, after
+				flaky.after = after
+				flaky.left.Store(int64(step))
 				if _, err := tryPut(t, e, "k", next); !errors.Is(err, errCrash) {
 					t.Fatalf("put = %v, want the catalog's error", err)
 				}
@@ -334,14 +342,14 @@ func TestACatalogThatFailsOnceLeavesNothingOpen(t *testing.T) {
 // nodes, where the catalog has nothing to delete.
 func TestADeleteAfterAFailedPutStays(t *testing.T) {
 	m := testnet.NewMem(t, 6)
-	flaky := &flakyCatalog{Catalog: m.Catalog, left: 1 << 30}
+	flaky := newFlaky(m.Catalog)
 	m.Catalog = flaky
 	e, stop := m.Engine(t, fastEngine())
 	if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
 		t.Fatal(err)
 	}
 	stop() // the failed put is not undone in the background
-	flaky.left = 1
+	flaky.left.Store(1)
 	if _, err := tryPut(t, e, "k", body(1, 500)); !errors.Is(err, errCrash) {
 		t.Fatalf("put = %v, want the catalog's error", err)
 	}
@@ -405,7 +413,7 @@ func TestABucketThatGoesTakesItsUploadsAlong(t *testing.T) {
 // the object has got a record newer than the tombstone that never counted.
 func TestACompletionIsAnsweredAgainAfterADeleteThatFailed(t *testing.T) {
 	m := testnet.NewMem(t, 6)
-	flaky := &flakyCatalog{Catalog: m.Catalog, left: 1 << 30}
+	flaky := newFlaky(m.Catalog)
 	m.Catalog = flaky
 	e, stop := m.Engine(t, fastEngine())
 	if err := e.CreateBucket(t.Context(), "b", ""); err != nil {
@@ -424,7 +432,7 @@ func TestACompletionIsAnsweredAgainAfterADeleteThatFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	flaky.left = 1
+	flaky.left.Store(1)
 	if _, err := e.Delete(t.Context(), gateway.DeleteRequest{Bucket: "b", Key: "k"}); !errors.Is(err, errCrash) {
 		t.Fatalf("delete = %v, want the catalog's error", err)
 	}
